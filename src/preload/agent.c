@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The agent: one thread of the paged program that carries out vmpagerd's orders, since the kernel
+ * lets nobody else move a process's pages.
+ *
+ * It lives in the program and is no part of it. Its descriptors are in a table of its own, so the
+ * program neither sees nor can close them, and the agent keeps none of the program's open. It makes
+ * system calls itself (syscall.h) and calls no function outside src/preload: no malloc, no stdio, no
+ * errno, nothing a program could have replaced. It touches no memory that can be paged: its state,
+ * stack, thread-local storage, staging area and ring are mapped for it alone and excluded from paging.
+ *
+ * Signals. All that a program can send are blocked for ever. The one that glibc uses to make every
+ * thread follow a setuid(2) has to be let in, but its handler reads libc's variables, which may be
+ * paged out; so it is let in only while the agent sleeps, when vmpagerd can answer a fault without it.
+ *
+ * Privileges. A program that is hijacked steers its agent too, so the agent gives all capabilities away.
+ * CAP_SETUID and CAP_SETGID are the exception, where the program has them: a program that starts as
+ * root and becomes somebody else does so in all threads at once, and glibc aborts it where one
+ * thread is refused. They go when the program changes its identity, or at the latest
+ * AGENT_LOOK_MS after the program's first thread has dropped them.
+ *
+ * When vmpagerd goes away the agent stays: its userfaultfd is what keeps evicted pages from reading as
+ * zeros.
+ */
+#include <errno.h>
+#include <linux/capability.h>
+#include <linux/close_range.h>
+#include <linux/prctl.h>
+#include <poll.h>
+#include <signal.h>
+
+#include "preload.h"
+#include "syscall.h"
+
+#define AGENT_LOOK_MS 2000
+
+/* Numbers of the signals that glibc keeps to itself: 32 (cancellation) and 33 (setuid and its family). */
+#define GLIBC_SIGNALS ((uint64_t)3 << 31)
+
+bool agent_refuse(struct agent *a, const char *reason, long error, const char *advice)
+{
+        a->reason = reason;
+        a->error = error < 0 ? (int)-error : (int)error;
+        a->advice = advice;
+        return false;
+}
+
+bool agent_daemon_gone(const struct agent *a)
+{
+        struct pollfd fd = {.fd = a->sock, .events = POLLRDHUP};
+        struct __kernel_timespec zero = {0};
+
+        return sys_call(SYS_ppoll, &fd, 1, &zero, 0, 0) == 1 && (fd.revents & (POLLRDHUP | POLLHUP | POLLERR));
+}
+
+void agent_notify(const struct agent *a)
+{
+        uint64_t one = 1;
+
+        sys_call(SYS_write, a->event, &one, sizeof(one));
+}
+
+static void agent_block_signals(uint64_t mask)
+{
+        sys_call(SYS_rt_sigprocmask, SIG_SETMASK, &mask, 0, sizeof(mask));
+}
+
+static bool agent_capget(int tid, struct __user_cap_data_struct data[2])
+{
+        struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = tid};
+
+        return sys_call(SYS_capget, &header, data) == 0;
+}
+
+/*
+ * Keeps, of what the agent has, at most CAP_SETUID and CAP_SETGID, and those only where the
+ * program's first thread has them. See capabilities(7), nptl(7).
+ */
+static void agent_follow_capabilities(void)
+{
+        struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+        struct __user_cap_data_struct own[2], first[2], set[2] = {{0}, {0}};
+
+        if (!agent_capget(0, own))
+                return;
+        if (agent_capget((int)sys_call(SYS_getpid), first)) {
+                set[0].permitted = own[0].permitted & first[0].permitted &
+                                   (CAP_TO_MASK(CAP_SETUID) | CAP_TO_MASK(CAP_SETGID));
+                set[0].effective = own[0].effective & set[0].permitted;
+        }
+        if (own[0].permitted == set[0].permitted && own[1].permitted == 0 && own[0].inheritable == 0 &&
+            own[1].inheritable == 0)
+                return;
+        sys_call(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+        sys_call(SYS_capset, &header, set);
+}
+
+/* Publishes how the start went. False when the constructor no longer waits for it. */
+static bool agent_report(struct agent *a, uint32_t outcome)
+{
+        uint32_t starting = AGENT_STARTING;
+        bool reported = atomic_compare_exchange_strong(&a->outcome, &starting, outcome);
+
+        sys_futex_wake(&a->outcome);
+        return reported;
+}
+
+static void agent_close(struct agent *a)
+{
+        sys_call(SYS_close_range, 0, ~0U, 0);
+        a->sock = a->uffd = a->event = -1;
+        if (a->ring)
+                sys_call(SYS_munmap, a->ring, a->ring_bytes);
+        a->ring = NULL;
+}
+
+/* Sleeps until a batch is posted, or AGENT_LOOK_MS. */
+static void agent_sleep(struct agent *a, uint32_t posted)
+{
+        agent_block_signals(~GLIBC_SIGNALS);
+        if (sys_futex_wait(&a->ring->posted, posted, AGENT_LOOK_MS) == -ETIMEDOUT)
+                agent_follow_capabilities();
+        agent_block_signals(~(uint64_t)0);
+}
+
+static void __attribute__((noreturn)) agent_loop(struct agent *a)
+{
+        struct vmpager_ring *ring = a->ring;
+        uint32_t completed = atomic_load(&ring->completed);
+
+        agent_block_signals(~(uint64_t)0);
+        for (;;) {
+                uint32_t posted = atomic_load_explicit(&ring->posted, memory_order_acquire);
+
+                if (posted == completed) {
+                        agent_sleep(a, posted);
+                        continue;
+                }
+                evict_batch(a, &ring->batch[completed % VMPAGER_RING_BATCHES]);
+                atomic_store_explicit(&ring->completed, ++completed, memory_order_release);
+                agent_notify(a);
+        }
+}
+
+void *agent_main(void *argument)
+{
+        struct agent *a = argument;
+
+        sys_call(SYS_prctl, PR_SET_NAME, "vmpager-agent");
+
+        /* A new table without the program's files in it, rather than a copy that is then closed:
+         * closing a copy can be seen by a file system (flush). */
+        long error = sys_call(SYS_close_range, 0, ~0U, CLOSE_RANGE_UNSHARE);
+        if (error < 0) {
+                agent_refuse(a, "the agent cannot have a descriptor table of its own", error,
+                             "close_range(2) must be allowed");
+                agent_report(a, AGENT_REFUSED);
+                return NULL;
+        }
+        agent_follow_capabilities();
+
+        if (!handshake_run(a)) {
+                agent_close(a);
+                agent_report(a, AGENT_REFUSED);
+                return NULL;
+        }
+        if (!agent_report(a, AGENT_READY)) {
+                agent_close(a);
+                return NULL;
+        }
+        agent_loop(a);
+}

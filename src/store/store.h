@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A store keeps pages. It knows locations and bytes, and nothing of clients.
+ *
+ * A location (store_loc) names one page in one store. It is reference-counted, since fork shares it:
+ * store_alloc() gives it with one reference, store_ref() adds one, store_unref() takes one away and
+ * frees the location at the last.
+ *
+ * Threads: a store is shared by all workers. alloc, ref and unref may be called from any thread. I/O goes
+ * through a store_port, which is a worker's way to the store (its ring, its registered buffers) and
+ * belongs to that worker alone.
+ */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define STORE_PAGE 4096u
+
+typedef uint64_t store_loc; /* 36 bits are used at most; 0 is a location like any other */
+
+struct error;
+struct loop;
+struct store;
+struct store_port;
+struct store_io;
+
+/*
+ * Called in the port's thread when an I/O has ended: result 0, or a negative errno (then no promise is made about
+ * the memory it was to fill, or about the locations it was to write). May free or reuse io.
+ */
+typedef void (*store_done_fn)(struct store_io *io, int result);
+
+/* One I/O of adjacent locations. Belongs to the caller, stays in place until done() was called. */
+struct store_io {
+        store_done_fn done;
+        bool write;
+        uint32_t pages;
+        store_loc loc; /* the first */
+        int buffer;    /* index of the registered buffer that holds memory, in the port's loop */
+        void *memory;  /* page-aligned, pages * STORE_PAGE bytes */
+        struct store_io *next;                     /* the store's, while it is queued */
+        _Alignas(16) unsigned char private_[160];  /* the store's, while it is under way */
+};
+
+struct store_stats {
+        uint64_t disk_capacity_bytes;
+        uint64_t disk_bytes; /* in use */
+        uint64_t ram_bytes;  /* in use by a RAM tier */
+        uint64_t reads, writes;             /* I/Os */
+        uint64_t read_pages, written_pages;
+        uint64_t read_errors, write_errors;
+};
+
+struct store_ops {
+        const char *name;
+        void (*destroy)(struct store *store);
+        uint32_t (*alloc)(struct store *store, uint32_t pages, store_loc *first);
+        int (*ref)(struct store *store, store_loc loc);
+        void (*unref)(struct store *store, store_loc first, uint32_t pages);
+        int (*port_open)(struct store *store, struct loop *loop, struct store_port **out);
+        void (*port_close)(struct store_port *port);
+        void (*submit)(struct store_port *port, struct store_io *io);
+        void (*stats)(struct store *store, struct store_stats *out);
+};
+
+/* Every kind of store begins with this. */
+struct store {
+        const struct store_ops *ops;
+};
+
+struct store_port {
+        struct store *store;
+        struct loop *loop;
+};
+
+/*
+ * Up to `pages` adjacent locations; *first is the first. Returns how many it got: fewer than asked for where
+ * no longer run is free, 0 where the store is full.
+ */
+static inline uint32_t store_alloc(struct store *s, uint32_t pages, store_loc *first)
+{
+        return s->ops->alloc(s, pages, first);
+}
+
+/*
+ * One more reference to an allocated location: 0, or -EOVERFLOW where it has as many as can be counted (it keeps
+ * those; the caller makes a copy of the page instead).
+ */
+static inline int store_ref(struct store *s, store_loc loc)
+{
+        return s->ops->ref(s, loc);
+}
+
+/* One reference less for each of `pages` adjacent locations. */
+static inline void store_unref(struct store *s, store_loc first, uint32_t pages)
+{
+        s->ops->unref(s, first, pages);
+}
+
+/* A worker's way to the store. The port is closed when no I/O is under way. 0 or a negative errno. */
+static inline int store_port_open(struct store *s, struct loop *loop, struct store_port **out)
+{
+        return s->ops->port_open(s, loop, out);
+}
+
+static inline void store_port_close(struct store_port *port)
+{
+        if (port)
+                port->store->ops->port_close(port);
+}
+
+/* Starts an I/O; done() is always called, never before this returns. */
+static inline void store_submit(struct store_port *port, struct store_io *io)
+{
+        port->store->ops->submit(port, io);
+}
+
+static inline void store_stats(struct store *s, struct store_stats *out)
+{
+        s->ops->stats(s, out);
+}
+
+static inline void store_destroy(struct store *s)
+{
+        if (s)
+                s->ops->destroy(s);
+}
+
+#endif

@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * /proc/PID of a client. The directory's descriptor stands for one process for good: when that is gone its files
+ * answer -ESRCH, whoever has the pid then. What remains is the moment of opening, and there the order helps: the
+ * directory is opened first, and if the pidfd then still says "alive", the pid cannot have been reused before.
+ *
+ * A process that is on its way out has no memory map any more, and so has one whose main thread ended before the
+ * others: statm and maps are then empty. A live one always has at least one mapping, so both are -ESRCH.
+ */
+#include "sys/procfs.h"
+
+#include "sys/pagemap-compat.h"
+#include "util/cleanup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Longer than any line of maps: 4095 bytes of path, each perhaps escaped as \ooo, behind the numbers. */
+#define MAPS_BUFFER 32768
+#define SCAN_RUNS   256
+
+static int gone(int code)
+{
+        return code == -ENOENT ? -ESRCH : code;
+}
+
+static int open_in(int dir, const char *name)
+{
+        int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
+
+        return fd < 0 ? gone(-errno) : fd;
+}
+
+/* 0 when the process has not ended, -ESRCH when it has. */
+static int alive(int pidfd)
+{
+        struct pollfd p = { .fd = pidfd, .events = POLLIN };
+        int r;
+
+        do
+                r = poll(&p, 1, 0);
+        while (r < 0 && errno == EINTR);
+        if (r < 0)
+                return -errno;
+        if (r == 0)
+                return pidfd < 0 ? -EBADF : 0;
+        return p.revents & POLLNVAL ? -EBADF : -ESRCH;
+}
+
+int procfs_open(struct procfs *p, pid_t pid, int pidfd)
+{
+        _cleanup_(closep) int dir = -1, statm = -1, pagemap = -1;
+        char path[32];
+        int r;
+
+        snprintf(path, sizeof(path), "/proc/%d", (int)pid);
+        dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (dir < 0)
+                return gone(-errno);
+        r = alive(pidfd);
+        if (r < 0)
+                return r;
+        statm = open_in(dir, "statm");
+        if (statm < 0)
+                return statm;
+        pagemap = open_in(dir, "pagemap");
+        if (pagemap < 0)
+                return pagemap;
+        *p = (struct procfs){ take_fd(&dir), take_fd(&statm), take_fd(&pagemap) };
+        return 0;
+}
+
+void procfs_close(struct procfs *p)
+{
+        if (!p)
+                return;
+        closep(&p->dir);
+        closep(&p->statm);
+        closep(&p->pagemap);
+        *p = (struct procfs)PROCFS_NONE;
+}
+
+/* Reads a small file whole into buf and NUL-terminates it. Returns the length or a negative errno. */
+static ssize_t read_text(int fd, char *buf, size_t len)
+{
+        ssize_t n;
+
+        do
+                n = pread(fd, buf, len - 1, 0);
+        while (n < 0 && errno == EINTR);
+        if (n < 0)
+                return gone(-errno);
+        buf[n] = '\0';
+        return n;
+}
+
+int procfs_memory(const struct procfs *p, struct procfs_memory *out)
+{
+        const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+        unsigned long long size, resident, shared;
+        char text[128];
+        ssize_t n = read_text(p->statm, text, sizeof(text));
+
+        if (n < 0)
+                return (int)n;
+        if (sscanf(text, "%llu %llu %llu", &size, &resident, &shared) != 3)
+                return -EIO;
+        if (!size)
+                return -ESRCH;
+        out->mapped = size * page;
+        out->resident = resident * page;
+        out->anonymous = resident > shared ? (resident - shared) * page : 0; /* the counters are not one snapshot */
+        return 0;
+}
+
+/* The digits of a number at *at, which moves behind them. */
+static uint64_t take_hex(const char **at)
+{
+        uint64_t value = 0;
+
+        for (;; (*at)++) {
+                char c = **at;
+
+                if (c >= '0' && c <= '9')
+                        value = value << 4 | (uint64_t)(c - '0');
+                else if (c >= 'a' && c <= 'f')
+                        value = value << 4 | (uint64_t)(c - 'a' + 10);
+                else
+                        return value;
+        }
+}
+
+static const char *skip_word(const char *at)
+{
+        while (*at && *at != ' ')
+                at++;
+        while (*at == ' ')
+                at++;
+        return at;
+}
+
+static bool starts_with(const char *text, const char *start)
+{
+        return strncmp(text, start, strlen(start)) == 0;
+}
+
+/* One line of maps, see proc_pid_maps(5): start-end rwxp offset major:minor inode name */
+static int parse_mapping(const char *line, struct procfs_mapping *m)
+{
+        const char *at = line, *inode;
+        bool file;
+
+        m->start = take_hex(&at);
+        if (*at++ != '-')
+                return -EIO;
+        m->end = take_hex(&at);
+        if (*at++ != ' ' || strnlen(at, 5) < 5)
+                return -EIO;
+        m->readable = at[0] == 'r';
+        m->writable = at[1] == 'w';
+        m->shared = at[3] == 's';
+
+        inode = skip_word(skip_word(skip_word(at)));
+        file = inode[0] != '0' || (inode[1] != ' ' && inode[1] != '\0');
+        m->name = skip_word(inode);
+        m->stack = !file && strcmp(m->name, "[stack]") == 0;
+        m->anonymous = !file && (!*m->name || strcmp(m->name, "[heap]") == 0 || starts_with(m->name, "[anon:"));
+        return 0;
+}
+
+/* Calls fn for each whole line in buf. What is left of the last one is moved to the front; *used is its length. */
+static int each_line(char *buf, size_t *used, int (*fn)(const struct procfs_mapping *m, void *arg), void *arg)
+{
+        char *line = buf, *end;
+        int r = 0;
+
+        while (r == 0 && (end = memchr(line, '\n', *used - (size_t)(line - buf)))) {
+                struct procfs_mapping m;
+
+                *end = '\0';
+                r = parse_mapping(line, &m);
+                if (r == 0)
+                        r = fn(&m, arg);
+                line = end + 1;
+        }
+        *used -= (size_t)(line - buf);
+        memmove(buf, line, *used);
+        return r;
+}
+
+int procfs_mappings(const struct procfs *p, int (*fn)(const struct procfs_mapping *m, void *arg), void *arg)
+{
+        _cleanup_(closep) int fd = -1;
+        _cleanup_(freep) char *buf = NULL;
+        size_t used = 0;
+        bool any = false;
+        int r = 0;
+
+        fd = open_in(p->dir, "maps");
+        if (fd < 0)
+                return fd;
+        buf = malloc(MAPS_BUFFER);
+        if (!buf)
+                return -ENOMEM;
+
+        while (r == 0) {
+                ssize_t n = read(fd, buf + used, MAPS_BUFFER - used);
+
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)
+                        return gone(-errno);
+                if (n == 0)
+                        return used ? -EIO : any ? 0 : -ESRCH;
+                any = true;
+                used += (size_t)n;
+                r = each_line(buf, &used, fn, arg);
+                if (r == 0 && used == MAPS_BUFFER)
+                        return -EIO;
+        }
+        return r;
+}
+
+/* PFNZERO is the zero page. Kernels that do not tell the huge one from memory report that as present. */
+static int scan(int pagemap, uint64_t start, uint64_t end, struct page_region *regions, unsigned most,
+                uint64_t max_pages, uint64_t *walk_end)
+{
+        struct pm_scan_arg arg = {
+                .size = sizeof(arg),
+                .start = start,
+                .end = end,
+                .vec = (uintptr_t)regions,
+                .vec_len = most,
+                .max_pages = max_pages,
+                .category_mask = PAGE_IS_PRESENT | PAGE_IS_PFNZERO | PAGE_IS_FILE,
+                .category_inverted = PAGE_IS_PFNZERO | PAGE_IS_FILE,
+                .return_mask = PAGE_IS_PRESENT,
+        };
+        int n = ioctl(pagemap, PAGEMAP_SCAN, &arg);
+
+        if (n < 0)
+                return -errno;
+        *walk_end = arg.walk_end;
+        return n;
+}
+
+/* Adds [start, end) to the runs, at the last one's end if it fits there. */
+static unsigned append(struct procfs_run *runs, unsigned n, const struct page_region *region)
+{
+        if (n && runs[n - 1].end == region->start) {
+                runs[n - 1].end = region->end;
+                return n;
+        }
+        runs[n] = (struct procfs_run){ region->start, region->end };
+        return n + 1;
+}
+
+int procfs_present(const struct procfs *p, uint64_t start, uint64_t end, struct procfs_run *runs, unsigned max_runs,
+                   uint64_t max_pages, uint64_t *next)
+{
+        const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+        struct page_region regions[SCAN_RUNS];
+        unsigned n = 0;
+
+        while (start < end && n < max_runs && max_pages) {
+                unsigned room = max_runs - n < SCAN_RUNS ? max_runs - n : SCAN_RUNS;
+                int got = scan(p->pagemap, start, end, regions, room, max_pages, &start);
+
+                if (got < 0)
+                        return got;
+                if (got == 0)
+                        break; /* start is the end now */
+                for (int i = 0; i < got; i++) {
+                        n = append(runs, n, &regions[i]);
+                        max_pages -= (regions[i].end - regions[i].start) / page;
+                }
+        }
+        *next = start < end ? start : end;
+        return (int)n;
+}
+
+int procfs_comm(const struct procfs *p, char buf[16])
+{
+        _cleanup_(closep) int fd = open_in(p->dir, "comm");
+        char text[64];
+        ssize_t n;
+
+        if (fd < 0)
+                return fd;
+        n = read_text(fd, text, sizeof(text));
+        if (n < 0)
+                return (int)n;
+        text[strcspn(text, "\n")] = '\0';
+        snprintf(buf, 16, "%.15s", text);
+        return 0;
+}
+
+int procfs_parent(pid_t pid, pid_t *out)
+{
+        _cleanup_(closep) int fd = -1;
+        char path[32], text[512], *at;
+        int parent;
+        ssize_t n;
+
+        snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+        fd = open_in(AT_FDCWD, path);
+        if (fd < 0)
+                return fd;
+        n = read_text(fd, text, sizeof(text));
+        if (n < 0)
+                return (int)n;
+        at = strrchr(text, ')'); /* the name before it may hold anything, proc_pid_stat(5) */
+        if (!at || sscanf(at, ") %*c %d", &parent) != 1)
+                return -EIO;
+        *out = parent;
+        return 0;
+}

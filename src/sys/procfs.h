@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the daemon reads of a client in /proc: through a descriptor of /proc/PID that was opened while the
+ * client's pidfd said it was alive, so that a reused pid is never taken for the client. Nothing here
+ * touches the client's memory.
+ */
+#ifndef SYS_PROCFS_H
+#define SYS_PROCFS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct procfs {
+        int dir;     /* /proc/PID */
+        int statm;
+        int pagemap;
+};
+
+#define PROCFS_NONE { -1, -1, -1 }
+
+/* Opens what is read often. Returns 0 or a negative errno (-ESRCH: the process is gone). */
+int procfs_open(struct procfs *p, pid_t pid, int pidfd);
+void procfs_close(struct procfs *p);
+
+/* Memory of the process in bytes, from statm (Linux 6.2 and newer: off by at most some 64 pages a CPU). */
+struct procfs_memory {
+        uint64_t mapped;    /* size of all mappings */
+        uint64_t anonymous; /* resident anonymous memory: resident minus shared */
+        uint64_t resident;
+};
+int procfs_memory(const struct procfs *p, struct procfs_memory *out);
+
+struct procfs_mapping {
+        uint64_t start, end;
+        bool readable, writable, shared;
+        bool anonymous; /* no file: no inode, and no name or one the kernel made up ([heap], [anon:...]) */
+        bool stack;     /* the main thread's */
+        const char *name; /* "" where there is none; valid during the call */
+};
+
+/*
+ * Calls fn for each mapping in address order until it returns non-zero, which is then returned. Negative errno on
+ * failure, -ESRCH when the process is gone.
+ */
+int procfs_mappings(const struct procfs *p, int (*fn)(const struct procfs_mapping *m, void *arg), void *arg);
+
+struct procfs_run {
+        uint64_t start, end;
+};
+
+/*
+ * Runs of pages in [start, end) that are present and anonymous (PAGEMAP_SCAN, Linux 6.7), in address order, at most
+ * max_runs and max_pages. The shared zero page does not count. *next is where to go on: end, or less when a
+ * maximum was reached. Returns the number of runs or a negative errno.
+ */
+int procfs_present(const struct procfs *p, uint64_t start, uint64_t end, struct procfs_run *runs, unsigned max_runs,
+                   uint64_t max_pages, uint64_t *next);
+
+/* Short name of the process (comm), and its parent's pid. Both return 0 or a negative errno. */
+int procfs_comm(const struct procfs *p, char buf[16]);
+int procfs_parent(pid_t pid, pid_t *out);
+
+#endif
