@@ -72,8 +72,11 @@ wait_for() {
         done
 }
 
+# The process has ended, be it that nobody has waited for it yet.
 gone() {
-        ! kill -0 "$1" 2>/dev/null
+        local stat
+        { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 0
+        [[ ${stat##*) } == [ZX]* ]]
 }
 
 # check_eq WHAT IS WANTED, as text.
@@ -84,7 +87,6 @@ check_eq() {
 # check_num WHAT IS OPERATOR WANTED: with -eq, -ne, -lt, -le, -gt, -ge; fails for what is no number.
 check_num() {
         [[ $2 =~ ^-?[0-9]+$ ]] || fail "$1 is '$2', which is no number"
-        # shellcheck disable=SC1073,SC1072,SC1009 # the operator is an argument
         test "$2" "$3" "$4" || fail "$1 is $2, not $3 $4"
 }
 
@@ -112,13 +114,12 @@ json() {
 
 daemon_pid=
 
-# Writes $TESTDIR/vmpagerd.conf: a daemon in $TESTDIR with one store and a limit for all. Sets VMPAGER_SOCKET.
-# daemon_config [STORE-SIZE [LIMIT]]; further lines of the configuration come on stdin when it is no terminal.
+# daemon_config STORE-SIZE LIMIT: writes $TESTDIR/vmpagerd.conf, a daemon in $TESTDIR with one store and a limit for
+# all. Sets VMPAGER_SOCKET.
 daemon_config() {
         mkdir -p "$TESTDIR/run"
         export VMPAGER_SOCKET=$TESTDIR/run/vmpager.sock
-        {
-                cat <<CONFIG
+        cat >"$TESTDIR/vmpagerd.conf" <<CONFIG
 [daemon]
 socket = $VMPAGER_SOCKET
 control = $TESTDIR/run/control.sock
@@ -126,18 +127,17 @@ state = $TESTDIR/run
 
 [store main]
 path = $TESTDIR/store
-size = ${1:-2G}
+size = $1
 
 [class default]
-limit = ${2:-256M}
+limit = $2
 CONFIG
-        } >"$TESTDIR/vmpagerd.conf"
 }
 
 # Starts the daemon on $TESTDIR/vmpagerd.conf (made if it is not there) and waits until it answers. Its log is
 # $TESTDIR/vmpagerd.log; it is ended when the test ends. Sets daemon_pid.
 daemon_start() {
-        [ -e "$TESTDIR/vmpagerd.conf" ] || daemon_config
+        [ -e "$TESTDIR/vmpagerd.conf" ] || daemon_config 2G 256M
         "$VMPAGERD" --foreground --config "$TESTDIR/vmpagerd.conf" >>"$TESTDIR/vmpagerd.log" 2>&1 &
         daemon_pid=$!
         at_exit daemon_stop

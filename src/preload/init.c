@@ -24,6 +24,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "preload.h"
@@ -31,6 +32,9 @@
 #include "text.h"
 
 #define EXIT_REFUSED 125
+
+/* vmpager's own programs must not be paged by themselves: they export this symbol (-rdynamic). */
+extern const char vmpager_no_preload[] __attribute__((weak, visibility("default")));
 
 /* More than the agent takes at most (handshake.c). */
 #define INIT_WAIT_MS 30000
@@ -40,7 +44,7 @@
 #define STACK_FIRST ((size_t)256 << 10)
 #define STACK_LAST  ((size_t)64 << 20)
 
-#define GUARD    ((size_t)VMPAGER_PAGE)
+#define GUARD           ((size_t)VMPAGER_PAGE)
 #define ADVICE_OPTIONAL "set VMPAGER_OPTIONAL=1 to run it without vmpager"
 
 /* Why the constructor itself gave up; error is an errno or 0. */
@@ -198,7 +202,7 @@ static enum agent_outcome init_wait(struct agent *a)
         return outcome;
 }
 
-/* Writes "vmpager: NAME: socket PATH: reason (error): advice", or ends with the text that vmpagerd sent. */
+/* Writes "vmpager: NAME: PATH: reason (error): advice", or "vmpager: NAME: " and a text that says it all. */
 static void init_say(const char *path, const char *text, const struct failure *why)
 {
         char line[1024];
@@ -267,8 +271,7 @@ static void __attribute__((constructor(101))) init_library(void)
 {
         int error = errno;
 
-        /* vmpager's own programs must not be paged by themselves: they export this symbol. */
-        if (!dlsym(RTLD_DEFAULT, "vmpager_no_preload") && !init_agent()) {
+        if (!vmpager_no_preload && !init_agent()) {
                 const char *optional = secure_getenv("VMPAGER_OPTIONAL");
 
                 if (!optional || !*optional)

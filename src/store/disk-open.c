@@ -189,8 +189,8 @@ static int size_wanted(const struct disk_config *c, struct disk_file *f, uint64_
         }
         bytes -= bytes % STORE_PAGE;
         if (bytes < DISK_MIN_BYTES)
-                return error_set(e, -EINVAL, "store %s: a size of %" PRIu64 " bytes for %s is too small; the least is %s "
-                                 "(%u bytes)", c->name, c->size ? c->size : device, c->path,
+                return error_set(e, -EINVAL, "store %s: a size of %" PRIu64 " bytes for %s is too small; the least is "
+                                 "%s (%u bytes)", c->name, c->size ? c->size : device, c->path,
                                  size_format(DISK_MIN_BYTES, least, sizeof(least)), DISK_MIN_BYTES);
         if (bytes / STORE_PAGE > SLOT_MAP_MOST) {
                 if (c->size)

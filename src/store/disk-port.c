@@ -41,7 +41,7 @@
 #define RETRY_MOST 5000
 
 struct lane {
-        struct store_io *head, *tail; /* queued */
+        struct store_io *head, *tail; /* queued; the tail means nothing while there is no head */
         unsigned under_way, most;
         const char *faultpoint;
         struct disk_counters *counters;
@@ -123,8 +123,6 @@ static void ended(struct store_io *io, int result)
         lane->under_way--;
         if (next) {
                 LL_DELETE(lane->head, next);
-                if (!lane->head)
-                        lane->tail = NULL;
                 start(port, next);
         }
         io->done(io, result);

@@ -33,6 +33,7 @@ void hist_merge(struct hist *to, const struct hist *from);
  */
 uint64_t hist_quantile(const struct hist *h, double part);
 
+/* How many values were added, and the largest of them (0 when there is none). */
 uint64_t hist_count(const struct hist *h);
 uint64_t hist_max(const struct hist *h);
 

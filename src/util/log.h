@@ -27,6 +27,10 @@ struct log_site {
         _Atomic unsigned swallowed;
 };
 
+/*
+ * Writes one line (the format takes no trailing newline); the macros below call it with
+ * a state of their own for each place in the code.
+ */
 void log_write(struct log_site *site, enum log_level level, const char *format, ...)
         __attribute__((format(printf, 3, 4)));
 

@@ -13,6 +13,8 @@
 #include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -62,6 +64,16 @@ static void turn_until(struct loop *loop, const struct seen *s, int calls)
 {
         while (s->calls < calls)
                 ck_assert_int_eq(loop_turn(loop), 0);
+}
+
+/* Hands what is queued to the kernel, without waiting for it. */
+static void submit(struct loop *loop)
+{
+        struct seen s = SEEN;
+
+        loop_defer(loop, &s.op);
+        ck_assert_int_eq(loop_turn(loop), 0);
+        ck_assert_int_eq(s.calls, 1);
 }
 
 static void pipe_of_test(int p[2])
@@ -161,13 +173,9 @@ START_TEST(test_cancel)
         loop_accept_multishot(loop, &accept_.op, listener);
 
         struct seen *const all[] = { &timer, &poll, &many, &read_, &accept_ };
-        for (int round = 0; round < 2; round++) {
-                if (round == 0) /* a first turn hands them to the kernel; then they are cancelled there */
-                        loop_post(loop, (void (*)(void *))loop_now, loop);
-                for (unsigned i = 0; round == 1 && i < 5; i++)
-                        loop_cancel(loop, &all[i]->op);
-                ck_assert_int_eq(loop_turn(loop), 0);
-        }
+        submit(loop);
+        for (unsigned i = 0; i < 5; i++)
+                loop_cancel(loop, &all[i]->op);
         for (unsigned i = 0; i < 5; i++) {
                 turn_until(loop, all[i], 1);
                 ck_assert_int_eq(all[i]->res, -ECANCELED);
@@ -181,15 +189,55 @@ START_TEST(test_cancel)
         turn_until(loop, &timer, 2);
         ck_assert_int_eq(timer.res, -ECANCELED);
 
-        /* a cancel that comes too late does not hit the next use of the same op */
+        /* those cancels have not hit the next use of the same op */
         loop_poll(loop, &poll.op, p[1], POLLOUT);
         turn_until(loop, &poll, 2);
         ck_assert_int_eq(poll.res, POLLOUT);
-        ck_assert_int_eq(poll.calls, 2);
         loop_free(loop);
         close(listener);
         unlink(path);
         rmdir(dir);
+}
+END_TEST
+
+static struct seen late;
+static int late_fd;
+
+static void cancel_late(struct op *op, int res, unsigned flags)
+{
+        note(op, res, flags);
+        loop_cancel(again_loop, &late.op);
+}
+
+static void arm_late(struct op *op, int res, unsigned flags)
+{
+        note(op, res, flags);
+        if (late.calls == 1)
+                loop_poll(again_loop, op, late_fd, POLLIN);
+}
+
+/* Both have completed; one cancels the other, which is armed anew behind that cancel: the cancel must not hit it. */
+START_TEST(test_cancel_late)
+{
+        struct seen first = { .op.done = cancel_late };
+        int ready = eventfd(1, EFD_CLOEXEC), p[2];
+
+        pipe_of_test(p);
+        again_loop = loop_of_test();
+        late = (struct seen){ .op.done = arm_late };
+        late_fd = p[0];
+        loop_poll(again_loop, &first.op, ready, POLLIN);
+        loop_poll(again_loop, &late.op, ready, POLLIN);
+        turn_until(again_loop, &late, 1);
+        ck_assert_int_eq(first.calls, 1);
+        ck_assert_int_eq(late.res, POLLIN);
+        submit(again_loop);
+        submit(again_loop);
+        ck_assert_int_eq(late.calls, 1);
+        ck_assert_int_eq(write(p[1], "x", 1), 1);
+        turn_until(again_loop, &late, 2);
+        ck_assert_int_eq(late.res, POLLIN);
+        loop_free(again_loop);
 }
 END_TEST
 
@@ -361,8 +409,7 @@ START_TEST(test_sockets)
         ck_assert_int_eq(fcntl(a.fds[0], F_SETFL, O_NONBLOCK), 0);
         sock_packet_in(&pin, buf, sizeof(buf));
         loop_recvmsg(loop, &in.op, a.fds[0], &pin.msg);
-        loop_post(loop, (void (*)(void *))loop_now, loop);
-        ck_assert_int_eq(loop_turn(loop), 0);
+        submit(loop);
         ck_assert_int_eq(in.calls, 0);
         pipe_of_test(give);
         sock_packet_out(&pout, "packet", 7, give, 2);
@@ -596,8 +643,7 @@ START_TEST(test_free_armed)
         loop_poll_multishot(loop, &ops[2], p[0], POLLIN);
         loop_read(loop, &ops[3], p[0], buf, 16, 0);
         loop_timer(loop, &ops[4], loop_now(loop) + 1000000 * MS);
-        loop_post(loop, (void (*)(void *))loop_now, loop);
-        ck_assert_int_eq(loop_turn(loop), 0); /* hands them to the kernel */
+        submit(loop);
         for (int i = 0; i < 2; i++)
                 clients[i] = sock_connect(path, SOCK_SEQPACKET); /* accepted by nobody but the drain */
         sock_packet_in(&packet, buf, 16);
@@ -699,6 +745,7 @@ int main(void)
         tcase_add_test(tc, test_defer_again);
         tcase_add_test(tc, test_timers);
         tcase_add_test(tc, test_cancel);
+        tcase_add_test(tc, test_cancel_late);
         tcase_add_test(tc, test_poll_multishot);
         tcase_add_test(tc, test_read_write);
         tcase_add_test(tc, test_fixed);

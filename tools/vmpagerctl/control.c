@@ -26,7 +26,8 @@ static void json_putp(struct json_object **o)
 static int lost(const struct endpoint *at, struct error *e, int r)
 {
         if (r == -ETIMEDOUT)
-                return error_set(e, r, "vmpagerd at %s has not answered for %d s", at->path, ENDPOINT_PATIENCE_MS / 1000);
+                return error_set(e, r, "vmpagerd at %s has not answered for %d s", at->path,
+                                 ENDPOINT_PATIENCE_MS / 1000);
         if (r == -EPIPE || r == -ECONNRESET)
                 return error_set(e, r, "vmpagerd at %s has closed the connection without an answer", at->path);
         return error_sys(e, r, "cannot talk to vmpagerd at %s", at->path);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Where the daemon is to be found, and the first words to it. Two sockets stand side by side in its directory:
- * vmpager.sock for programs and grants, control.sock for questions. VMPAGER_SOCKET names the first, and by its directory
- * the second.
+ * vmpager.sock for programs and grants, control.sock for questions. VMPAGER_SOCKET names the first, and by its
+ * directory the second.
  *
  * All waiting is bounded by a deadline: a daemon that hangs must not hang the tool that would tell of it.
  */
@@ -78,8 +78,7 @@ int endpoint_connect(const struct endpoint *at, int type, struct error *e)
                 if (endpoint_absent(r))
                         return r;
                 if (r == -EACCES || r == -EPERM)
-                        return error_set(e, r, "%s: permission denied; ask as root, or as a user that the socket's mode lets in",
-                                         at->path);
+                        return error_set(e, r, "%s: permission denied; use sudo", at->path);
                 return error_sys(e, r, "cannot connect to vmpagerd at %s", at->path);
         }
         return take_fd(&fd);

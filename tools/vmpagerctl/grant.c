@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * A grant: one SOCK_SEQPACKET connection that gives a limit to this process and its descendants for as long
- * as it is open (vmpager/protocol.h). After the program has ended, its statistics are asked for on the same connection.
+ * A grant: one SOCK_SEQPACKET connection that gives a limit to this process and its descendants for as long as
+ * it is open (vmpager/protocol.h). After the program has ended, its statistics are asked for on the same
+ * connection.
  */
 #include "vmpagerctl/grant.h"
 
@@ -84,10 +85,12 @@ static ssize_t hear(int fd, enum vmpager_msg_type type, size_t least, union repl
         if ((size_t)n < sizeof(m->hdr) || m->hdr.magic != VMPAGER_MAGIC)
                 return error_set(e, -EPROTO, "what answers is not vmpagerd");
         if (m->hdr.major != VMPAGER_PROTOCOL_MAJOR)
-                return error_set(e, -EPROTO, "vmpagerd speaks protocol %u.%u, this vmpagerctl %d.%d; install both of one version",
+                return error_set(e, -EPROTO,
+                                 "vmpagerd speaks protocol %u.%u, this vmpagerctl %d.%d; install both of one version",
                                  m->hdr.major, m->hdr.minor, VMPAGER_PROTOCOL_MAJOR, VMPAGER_PROTOCOL_MINOR);
         if (m->hdr.type == VMPAGER_REFUSE && (size_t)n == sizeof(m->refuse))
-                return error_set(e, -ECONNREFUSED, "vmpagerd refuses: %.*s", (int)sizeof(m->refuse.text) - 1, m->refuse.text);
+                return error_set(e, -ECONNREFUSED, "vmpagerd refuses: %.*s", (int)sizeof(m->refuse.text) - 1,
+                                 m->refuse.text);
         if (m->hdr.type != type || (size_t)n < least)
                 return error_set(e, -EPROTO, "vmpagerd sent a message of type %u and %zd bytes where %d was due",
                                  m->hdr.type, n, type);

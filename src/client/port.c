@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The real way from the pager to a client: its userfaultfd, its /proc, its agent's futexes. */
+#include <linux/futex.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "client/session.h"
+#include "client/worker.h"
+#include "sys/uffd.h"
+#include "util/log.h"
+
+static struct session *session_of(struct port *p)
+{
+        return (struct session *)p;
+}
+
+static int port_read(struct port *p, struct uffd_msg *msgs, unsigned n)
+{
+        return uffd_read(session_of(p)->uffd, msgs, n);
+}
+
+static int64_t port_copy(struct port *p, uint64_t dst, const void *src, uint64_t len)
+{
+        return uffd_copy(session_of(p)->uffd, dst, src, len);
+}
+
+static int64_t port_zeropage(struct port *p, uint64_t dst, uint64_t len)
+{
+        return uffd_zeropage(session_of(p)->uffd, dst, len);
+}
+
+static int64_t port_poison(struct port *p, uint64_t dst, uint64_t len)
+{
+        return uffd_poison(session_of(p)->uffd, dst, len);
+}
+
+static int port_wake(struct port *p, uint64_t start, uint64_t len)
+{
+        return uffd_wake(session_of(p)->uffd, start, len);
+}
+
+static int port_enlist(struct port *p, uint64_t start, uint64_t len)
+{
+        return uffd_register(session_of(p)->uffd, start, len);
+}
+
+static int port_discharge(struct port *p, uint64_t start, uint64_t len)
+{
+        return uffd_unregister(session_of(p)->uffd, start, len);
+}
+
+/* The memfd is shared between two processes, so the futex is not a private one. */
+static void futex_wake(_Atomic uint32_t *word)
+{
+        syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
+static void port_kick(struct port *p)
+{
+        struct session *s = session_of(p);
+
+        /* The slots are pinned for I/O when the first eviction begins, not before: until then they cost nothing. */
+        if (!s->slots_tried) {
+                int index = loop_register_buffer(s->worker->loop, s->space.slots, (size_t)s->n_slots * VMPAGER_PAGE);
+
+                s->slots_tried = true;
+                s->space.slots_buffer = index < 0 ? -1 : index;
+        }
+        futex_wake(&s->ring->posted);
+}
+
+static void port_ungate(struct port *p)
+{
+        futex_wake(&session_of(p)->ring->reading);
+}
+
+static int port_memory(struct port *p, struct procfs_memory *out)
+{
+        return procfs_memory(&session_of(p)->proc, out);
+}
+
+static int port_mappings(struct port *p, int (*fn)(const struct procfs_mapping *m, void *arg), void *arg)
+{
+        return procfs_mappings(&session_of(p)->proc, fn, arg);
+}
+
+static int port_present(struct port *p, uint64_t start, uint64_t end, struct procfs_run *runs, unsigned max_runs,
+                        uint64_t max_pages, uint64_t *next)
+{
+        return procfs_present(&session_of(p)->proc, start, end, runs, max_runs, max_pages, next);
+}
+
+static uint64_t port_now(struct port *p)
+{
+        return loop_now(session_of(p)->worker->loop);
+}
+
+/* The timer fires no later than asked for: an earlier one that is set already stays. */
+static void port_timer(struct port *p, uint64_t at)
+{
+        struct session *s = session_of(p);
+
+        if (s->state == SESSION_ENDING || (s->timer_at && s->timer_at <= at))
+                return;
+        s->timer_at = at;
+        if (s->timer_op.armed)
+                loop_cancel(s->worker->loop, &s->timer_op); /* armed anew when it comes back */
+        else
+                loop_timer(s->worker->loop, &s->timer_op, at);
+}
+
+static void port_again(struct port *p)
+{
+        struct session *s = session_of(p);
+
+        if (s->state != SESSION_ENDING && !s->again_op.armed)
+                loop_defer(s->worker->loop, &s->again_op);
+}
+
+static void port_forked(struct port *p, int fd)
+{
+        struct session *s = session_of(p);
+
+        log_warning("client %d forked while it was paged: pages of its child that are in the store cannot be served yet; "
+                    "the child waits when it touches one",
+                    s->peer.pid);
+        (void)fd;
+}
+
+static void port_kill(struct port *p, const char *why)
+{
+        struct session *s = session_of(p);
+
+        log_error("client %d (%s) is killed: %s", s->peer.pid, s->comm, why);
+        syscall(SYS_pidfd_send_signal, s->peer.pidfd, SIGKILL, NULL, 0);
+}
+
+const struct port_ops port_real = {
+        .read = port_read,
+        .copy = port_copy,
+        .zeropage = port_zeropage,
+        .poison = port_poison,
+        .wake = port_wake,
+        .enlist = port_enlist,
+        .discharge = port_discharge,
+        .kick = port_kick,
+        .ungate = port_ungate,
+        .memory = port_memory,
+        .mappings = port_mappings,
+        .present = port_present,
+        .now = port_now,
+        .timer = port_timer,
+        .again = port_again,
+        .forked = port_forked,
+        .kill = port_kill,
+};

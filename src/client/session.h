@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A session: one connected client, from its HELLO to its end. It belongs to one worker. It ends when the client's
+ * socket or its process does (exec closes the one, exit both), or when the daemon gives it up.
+ *
+ * Calls: session_start() in the worker's thread; everything else follows from the loop. The session frees itself when
+ * it has ended and nothing is under way for it any more.
+ */
+#ifndef CLIENT_SESSION_H
+#define CLIENT_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <vmpager/protocol.h>
+
+#include "pager/space.h"
+#include "sys/loop.h"
+#include "sys/procfs.h"
+#include "sys/sock.h"
+
+struct worker;
+
+enum session_state {
+        SESSION_OFFERED, /* waits for REGISTER */
+        SESSION_PAGED,
+        SESSION_ENDING,
+};
+
+struct session {
+        struct port port; /* first: the pager's way back */
+        struct session *prev, *next; /* in the worker's list */
+        struct worker *worker;
+        enum session_state state;
+        struct sock_peer peer;
+        char comm[16];
+        uint64_t limit, grant, serial;
+
+        int sock, uffd, eventfd;
+        struct procfs proc;
+        struct vmpager_ring *ring;
+        uint64_t ring_bytes;
+        uint32_t n_slots;
+        void *table;
+
+        struct op recv_op, patience_op, pidfd_op, uffd_op, eventfd_op, timer_op, again_op;
+        struct sock_packet packet;
+        union {
+                struct vmpager_hdr hdr;
+                struct vmpager_register reg;
+                char bytes[512];
+        } in;
+        uint64_t timer_at; /* ns; 0: none wanted */
+        bool slots_tried;  /* registering the slots with the loop was tried */
+        bool spaced;       /* the space is set up */
+        struct space space;
+};
+
+/*
+ * Begins the conversation with a client that said HELLO: sends the OFFER. Takes over sock and peer->pidfd. limit in
+ * bytes, 0 for none; grant as in struct client_snapshot.
+ */
+void session_start(struct worker *w, int sock, const struct sock_peer *peer, uint64_t limit, uint64_t grant);
+
+/* Ends a session: what it stored is dropped. */
+void session_end(struct session *s);
+
+/* Sends REFUSE with a text to a client socket; it is not closed. */
+void session_refuse(int sock, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Whether a message is well-formed and of our major version; if not, refuses it. */
+bool session_check_header(int sock, const struct vmpager_hdr *hdr, int len, unsigned least);
+
+/* The port's operations (client/port.c). */
+extern const struct port_ops port_real;
+
+#endif

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "client/snapshot.h"
+
+#include <string.h>
+
+#include "client/session.h"
+
+static struct quantiles quantiles_of(const struct hist *h)
+{
+        return (struct quantiles){
+                .count = hist_count(h),
+                .p50 = hist_quantile(h, 0.5),
+                .p90 = hist_quantile(h, 0.9),
+                .p99 = hist_quantile(h, 0.99),
+                .p999 = hist_quantile(h, 0.999),
+                .max = hist_max(h),
+        };
+}
+
+void snapshot_take(struct session *session, struct client_snapshot *out)
+{
+        const struct space *s = &session->space;
+
+        *out = (struct client_snapshot){
+                .serial = session->serial,
+                .pid = session->peer.pid,
+                .uid = session->peer.uid,
+                .grant = session->grant,
+                .limit_bytes = s->budget.limit,
+                .resident_bytes = s->budget.resident,
+                .peak_resident_bytes = s->budget.peak,
+                .stored_pages = s->table.count[PAGE_STORED] + s->table.count[PAGE_FETCHING],
+                .standby_pages = s->table.count[PAGE_STANDBY],
+                .table_bytes = arena_bytes(&s->table.arena),
+                .regions = s->regions.n,
+                .stats = s->stats,
+                .service = quantiles_of(&s->service),
+        };
+        memcpy(out->comm, session->comm, sizeof(out->comm));
+}

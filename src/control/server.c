@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "control/server.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/log.h"
+
+static void on_client(struct op *op, int res, unsigned flags)
+{
+        struct server *s = op_owner(op, struct server, client_op);
+
+        if (!(flags & LOOP_MORE) && res != -ECANCELED)
+                loop_accept_multishot(s->loop, op, s->client_sock);
+        if (res >= 0)
+                greeting_start(s, res);
+        else if (res != -ECANCELED)
+                log_warning("a client could not be accepted: %s", strerror(-res));
+}
+
+static void on_control(struct op *op, int res, unsigned flags)
+{
+        struct server *s = op_owner(op, struct server, control_op);
+
+        if (!(flags & LOOP_MORE) && res != -ECANCELED)
+                loop_accept_multishot(s->loop, op, s->control_sock);
+        if (res >= 0)
+                command_start(s, res);
+        else if (res != -ECANCELED)
+                log_warning("a control connection could not be accepted: %s", strerror(-res));
+}
+
+void server_start(struct server *s)
+{
+        s->client_op.done = on_client;
+        s->control_op.done = on_control;
+        loop_accept_multishot(s->loop, &s->client_op, s->client_sock);
+        loop_accept_multishot(s->loop, &s->control_op, s->control_sock);
+}
+
+/*
+ * The list is filled before the worker answers a question for snapshots, so whoever asks all workers first and takes the list
+ * then misses no client: it is in one, or in both (and then has the same serial).
+ */
+struct ended_client {
+        struct client_snapshot last;
+        struct ended_client *next;
+};
+
+void server_take_ended(struct server *s)
+{
+        struct ended_client *e, *next;
+
+        pthread_mutex_lock(&s->ended_lock);
+        e = s->ended;
+        s->ended = NULL;
+        pthread_mutex_unlock(&s->ended_lock);
+        for (; e; e = next) {
+                next = e->next;
+                admit_ended(&s->admit, &e->last);
+                free(e);
+        }
+}
+
+static void take_ended(void *arg)
+{
+        server_take_ended(arg);
+}
+
+void server_ended(void *server, const struct client_snapshot *last)
+{
+        struct server *s = server;
+        struct ended_client *e = malloc(sizeof(*e));
+
+        if (!e)
+                return;
+        e->last = *last;
+        pthread_mutex_lock(&s->ended_lock);
+        e->next = s->ended;
+        s->ended = e;
+        pthread_mutex_unlock(&s->ended_lock);
+        loop_post(s->loop, take_ended, s);
+}

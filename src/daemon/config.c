@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The configuration is read by inih, line by line; a table says which key of which section goes where, so that an unknown key is an
+ * error with a line number and not silently without effect.
+ */
+#include "daemon/config.h"
+
+#include <errno.h>
+#include <ini.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <vmpager/protocol.h>
+
+#include "model/budget.h"
+#include "util/error.h"
+#include "util/size.h"
+
+#define DEFAULT_STORE_PATH "/var/lib/vmpager/default.store"
+#define DEFAULT_STORE_SIZE (8ull << 30)
+
+struct reading {
+        struct config *config;
+        const char *path;
+        int wrong; /* lines */
+        bool named_store;
+};
+
+static int set_text(char **field, const char *value)
+{
+        char *copy = strdup(value);
+
+        if (!copy)
+                return -ENOMEM;
+        free(*field);
+        *field = copy;
+        return 0;
+}
+
+/* Says that a line is wrong; inih goes on with the next. */
+static int wrong(struct reading *r, int line, const char *what, const char *value)
+{
+        fprintf(stderr, "vmpagerd: %s:%d: %s: \"%s\"\n", r->path, line, what, value);
+        r->wrong++;
+        return 1;
+}
+
+static int yes_or_no(const char *value, bool *out)
+{
+        if (strcmp(value, "yes") == 0 || strcmp(value, "no") == 0) {
+                *out = value[0] == 'y';
+                return 0;
+        }
+        return -EINVAL;
+}
+
+static int daemon_key(struct reading *r, const char *key, const char *value, int line)
+{
+        struct config *c = r->config;
+        char *end;
+        unsigned long n;
+
+        if (strcmp(key, "socket") == 0)
+                return set_text(&c->socket, value) == 0;
+        if (strcmp(key, "control") == 0)
+                return set_text(&c->control, value) == 0;
+        if (strcmp(key, "state") == 0)
+                return set_text(&c->state, value) == 0;
+        if (strcmp(key, "tracker") == 0)
+                return set_text(&c->tracker, value) == 0;
+        if (strcmp(key, "workers") != 0)
+                return wrong(r, line, "[daemon] has no such key (socket, control, state, workers, tracker)", key);
+        n = strtoul(value, &end, 10);
+        if (*end || end == value || n < 1 || n > CONFIG_MAX_WORKERS)
+                return wrong(r, line, "workers is a number from 1 to 64", value);
+        c->workers = (unsigned)n;
+        return 1;
+}
+
+static int store_key(struct reading *r, const char *name, const char *key, const char *value, int line)
+{
+        struct config_store *s = &r->config->store;
+
+        if (!r->named_store) {
+                if (set_text(&s->name, name) < 0)
+                        return 0;
+                r->named_store = true;
+        } else if (strcmp(s->name, name) != 0) {
+                return wrong(r, line, "there can be one store so far; this is a second one", name);
+        }
+        if (strcmp(key, "path") == 0)
+                return set_text(&s->path, value) == 0;
+        if (strcmp(key, "size") == 0)
+                return size_parse(value, &s->size) == 0 ? 1 : wrong(r, line, "size is not a size (say 8G)", value);
+        if (strcmp(key, "keep") == 0)
+                return yes_or_no(value, &s->keep) == 0 ? 1 : wrong(r, line, "keep is yes or no", value);
+        return wrong(r, line, "[store] has no such key (path, size, keep)", key);
+}
+
+static int class_key(struct reading *r, const char *name, const char *key, const char *value, int line)
+{
+        struct config_class *c = &r->config->class_;
+
+        if (strcmp(name, "default") != 0)
+                return wrong(r, line, "there is only the class \"default\" so far", name);
+        if (strcmp(key, "limit") != 0)
+                return wrong(r, line, "[class] has no such key (limit)", key);
+        if (strcmp(value, "none") == 0)
+                c->limit = 0;
+        else if (size_parse(value, &c->limit) < 0)
+                return wrong(r, line, "limit is not a size (say 256M), nor none", value);
+        else if (c->limit < BUDGET_MIN_LIMIT)
+                return wrong(r, line, "the limit is below the least one, 16M", value);
+        return 1;
+}
+
+static int on_key(void *arg, const char *section, const char *key, const char *value, int line)
+{
+        struct reading *r = arg;
+
+        if (strcmp(section, "daemon") == 0)
+                return daemon_key(r, key, value, line);
+        if (strncmp(section, "store ", 6) == 0)
+                return store_key(r, section + 6, key, value, line);
+        if (strncmp(section, "class ", 6) == 0)
+                return class_key(r, section + 6, key, value, line);
+        return wrong(r, line, "there is no such section (daemon, store NAME, class NAME)", section);
+}
+
+int config_defaults(struct config *out)
+{
+        long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+        *out = (struct config){ .workers = cpus < 1 ? 1 : cpus > 4 ? 4 : (unsigned)cpus,
+                                .store = { .size = DEFAULT_STORE_SIZE } };
+        if (set_text(&out->socket, VMPAGER_DEFAULT_SOCKET) < 0 || set_text(&out->control, VMPAGER_DEFAULT_CONTROL) < 0 ||
+            set_text(&out->state, VMPAGER_DEFAULT_STATE) < 0 || set_text(&out->store.name, "default") < 0 ||
+            set_text(&out->store.path, DEFAULT_STORE_PATH) < 0 || set_text(&out->class_.name, "default") < 0) {
+                config_clear(out);
+                return -ENOMEM;
+        }
+        return 0;
+}
+
+int config_read(const char *path, struct config *out, struct error *e)
+{
+        struct config c;
+        struct reading r = { .config = &c, .path = path };
+        FILE *f;
+        int at, n = config_defaults(&c);
+
+        if (n < 0)
+                return error_set(e, n, "no memory for the configuration");
+        f = fopen(path, "re");
+        if (!f) {
+                n = -errno;
+                config_clear(&c);
+                return error_sys(e, n, "the configuration %s cannot be read", path);
+        }
+        at = ini_parse_file(f, on_key, &r);
+        fclose(f);
+        if (at > 0)
+                wrong(&r, at, "this line is not \"[section]\" or \"key = value\"", "");
+        if (at < 0 || r.wrong) {
+                config_clear(&c);
+                return error_set(e, -EINVAL, "the configuration %s has %d wrong line%s (see above): mend them", path, r.wrong,
+                                 r.wrong == 1 ? "" : "s");
+        }
+        *out = c;
+        return 0;
+}
+
+int config_check(const struct config *c, uint64_t memory, struct error *e)
+{
+        char size[32];
+
+        if (c->class_.limit > memory)
+                return error_set(e, -EINVAL, "the default class's limit is above this machine's memory, %s: lower it",
+                                 size_format(memory, size, sizeof(size)));
+        if (c->store.path[0] == '\0')
+                return error_set(e, -EINVAL, "the store %s has no path", c->store.name);
+        return 0;
+}
+
+void config_clear(struct config *c)
+{
+        free(c->socket);
+        free(c->control);
+        free(c->state);
+        free(c->tracker);
+        free(c->store.name);
+        free(c->store.path);
+        free(c->class_.name);
+        *c = (struct config){ 0 };
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef DAEMON_CONFIG_H
+#define DAEMON_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct error;
+
+#define CONFIG_MAX_WORKERS 64
+
+struct config_store {
+        char *name, *path;
+        uint64_t size; /* bytes; 0: not given */
+        bool keep;
+};
+
+struct config_class {
+        char *name;
+        uint64_t limit; /* bytes; 0: none */
+};
+
+/* The configuration; all strings are its own. */
+struct config {
+        char *socket, *control, *state;
+        char *tracker; /* NULL: the best there is */
+        unsigned workers;
+        struct config_store store; /* one for now; a second [store] is refused with a message */
+        struct config_class class_; /* the default class */
+};
+
+/*
+ * Reads a file (INI, see vmpagerd(8)). Every line that is wrong is said on stderr with its number; returns -EINVAL then, or
+ * another negative errno with e filled in where the file cannot be read. On success the caller has to config_clear().
+ */
+int config_read(const char *path, struct config *out, struct error *e);
+
+/* What holds without a file. */
+int config_defaults(struct config *out);
+
+/* Whether it is complete and makes sense: 0, or -EINVAL with e filled in. */
+int config_check(const struct config *c, uint64_t memory, struct error *e);
+
+void config_clear(struct config *c);
+
+#endif

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Second on the way of an eviction: batches are posted to the agent, which moves the pages out of the program, and what
+ * it answers is taken. From posting to answer a page is EVICTING, and faults on it wait.
+ */
+#include "pager/evict.h"
+
+#include <string.h>
+
+#include "pager/fault.h"
+
+#define FUTILE_NS    50000000ull
+#define AVOID_ROUNDS 4
+
+struct evict_item *evict_item_at(struct space *s, uint32_t index)
+{
+        return &s->batch[index / VMPAGER_BATCH_PAGES].item[index % VMPAGER_BATCH_PAGES];
+}
+
+void evict_item_drop(struct space *s, uint32_t index)
+{
+        struct evict_item *item = evict_item_at(s, index);
+
+        item->dropped = true;
+        fault_list_move(&s->retry, &item->faults);
+}
+
+void evict_cancel(struct space *s)
+{
+        atomic_store(&s->ring->epoch, ++s->epoch);
+}
+
+bool evict_is_hopeless(const struct space *s)
+{
+        return s->futile_until != 0 && s->in_flight == 0 && s->writes == 0;
+}
+
+/* Notes the pages of a batch as EVICTING. Returns how many could be noted (fewer: no memory for the table). */
+static uint32_t note_items(struct space *s, uint32_t b, struct vmpager_run *runs, uint32_t *n_runs)
+{
+        struct evict_batch *batch = &s->batch[b];
+        uint32_t n = 0;
+
+        for (uint32_t i = 0; i < *n_runs; i++) {
+                for (uint32_t k = 0; k < runs[i].pages; k++) {
+                        struct evict_item *item = &batch->item[n];
+
+                        item->addr = runs[i].addr + k * PAGE_SIZE_;
+                        item->dropped = false;
+                        fault_list_init(&item->faults);
+                        if (ptable_set(&s->table, item->addr, page_make(PAGE_EVICTING, b * VMPAGER_BATCH_PAGES + n, 0)) < 0) {
+                                runs[i].pages = k;
+                                *n_runs = k ? i + 1 : i;
+                                return n;
+                        }
+                        n++;
+                }
+        }
+        return n;
+}
+
+/* Posts one batch of up to `want` pages. Returns how many pages it has. */
+static uint32_t post(struct space *s, uint32_t want)
+{
+        struct vmpager_run runs[VMPAGER_BATCH_PAGES];
+        uint32_t b = s->posted % VMPAGER_RING_BATCHES, first = 0, n_runs, n, slots;
+        struct vmpager_batch *wire = &s->ring->batch[b];
+
+        if (want > VMPAGER_BATCH_PAGES)
+                want = VMPAGER_BATCH_PAGES;
+        slots = ring_slots_take(&s->ring_slots, want, &first);
+        if (slots == 0)
+                return 0;
+        n = evict_pick(s, runs, slots, &n_runs);
+        n = n ? note_items(s, b, runs, &n_runs) : 0;
+        for (uint32_t i = n; i < slots; i++)
+                ring_slots_free(&s->ring_slots, first + i);
+        if (n == 0) {
+                s->futile_until = s->port->ops->now(s->port) + FUTILE_NS;
+                return 0;
+        }
+        s->batch[b].n_pages = n;
+        s->batch[b].first_slot = first;
+        s->batch[b].n_slots = n;
+        memcpy(wire->run, runs, n_runs * sizeof(runs[0]));
+        memset(wire->result, VMPAGER_RES_NONE, n);
+        wire->epoch = s->epoch;
+        wire->n_runs = n_runs;
+        wire->n_pages = n;
+        wire->first_slot = first;
+        s->in_flight += n;
+        atomic_store(&s->ring->posted, ++s->posted);
+        return n;
+}
+
+void evict_kick(struct space *s)
+{
+        bool posted = false;
+
+        if (s->dying || !s->drained || s->unwritten)
+                return;
+        if (s->futile_until) {
+                if (s->port->ops->now(s->port) < s->futile_until)
+                        return;
+                s->futile_until = 0;
+        }
+        while (s->posted - s->completed < VMPAGER_RING_BATCHES) {
+                uint64_t want = budget_excess(&s->budget, s->in_flight * PAGE_SIZE_) / PAGE_SIZE_;
+
+                if (want == 0 || post(s, want > UINT32_MAX ? UINT32_MAX : (uint32_t)want) == 0)
+                        break;
+                posted = true;
+        }
+        if (posted)
+                s->port->ops->kick(s->port);
+        if (s->stalled.head && evict_is_hopeless(s))
+                s->port->ops->timer(s->port, s->port->ops->now(s->port));
+}
+
+/* The agent's answer for one page that is still wanted. Returns whether its bytes are in `slot` now. */
+static bool take_result(struct space *s, struct evict_item *item, uint8_t result, uint32_t slot)
+{
+        struct chunk *c;
+
+        switch (result) {
+        case VMPAGER_RES_MOVED:
+                budget_detached(&s->budget, PAGE_SIZE_);
+                s->stats.evicted_pages++;
+                s->ring_slots.v[slot].owner = item->addr;
+                ptable_set(&s->table, item->addr, page_make(PAGE_STANDBY, slot, 0));
+                return true;
+        case VMPAGER_RES_ZERO:
+                /* Absent is as good as zero: the next touch is a first touch. */
+                budget_detached(&s->budget, PAGE_SIZE_);
+                s->stats.evicted_pages++;
+                break;
+        case VMPAGER_RES_BUSY:
+        case VMPAGER_RES_REFUSED:
+                s->stats.not_evictable++;
+                c = ptable_chunk(&s->table, item->addr);
+                if (c)
+                        c->avoid = AVOID_ROUNDS;
+                break;
+        case VMPAGER_RES_ABSENT:
+        case VMPAGER_RES_CANCELLED:
+                break;
+        default:
+                s->port->ops->kill(s->port, "its agent thread answered an eviction with nonsense");
+                break;
+        }
+        ptable_set(&s->table, item->addr, page_make(PAGE_NATIVE, 0, 0));
+        return false;
+}
+
+/* Takes one batch's results; the pages whose bytes came are in the batch's first slots afterwards. */
+static uint32_t take_batch(struct space *s, uint32_t b)
+{
+        struct evict_batch *batch = &s->batch[b];
+        uint8_t result[VMPAGER_BATCH_PAGES];
+        uint32_t moved = 0;
+
+        memcpy(result, s->ring->batch[b].result, batch->n_pages);
+        for (uint32_t i = 0; i < batch->n_pages; i++) {
+                struct evict_item *item = &batch->item[i];
+                uint32_t slot = batch->first_slot + moved;
+                bool in_slot = false;
+
+                if (result[i] == VMPAGER_RES_MOVED)
+                        moved++;
+                if (!item->dropped)
+                        in_slot = take_result(s, item, result[i], slot);
+                if (result[i] == VMPAGER_RES_MOVED && !in_slot)
+                        ring_slots_free(&s->ring_slots, slot);
+        }
+        for (uint32_t i = moved; i < batch->n_slots; i++)
+                ring_slots_free(&s->ring_slots, batch->first_slot + i);
+        s->in_flight -= batch->n_pages;
+        return moved;
+}
+
+void evict_completed(struct space *s)
+{
+        uint32_t completed = atomic_load(&s->ring->completed);
+
+        if (s->dying)
+                return;
+        if (completed - s->completed > s->posted - s->completed) {
+                s->port->ops->kill(s->port, "its agent thread completed evictions that were never ordered");
+                return;
+        }
+        while (s->completed != completed) {
+                uint32_t b = s->completed % VMPAGER_RING_BATCHES;
+                uint32_t moved = take_batch(s, b);
+                uint32_t first = s->batch[b].first_slot, n = s->batch[b].n_pages;
+
+                s->completed++;
+                for (uint32_t i = 0; i < n; i++)
+                        fault_route_list(s, &s->batch[b].item[i].faults);
+                evict_write(s, first, moved);
+        }
+        fault_gate_open(s);
+        fault_unstall(s);
+        evict_kick(s);
+}
+
+void evict_slot_recall(struct space *s, uint32_t slot)
+{
+        struct ring_slot *v = &s->ring_slots.v[slot];
+
+        v->owner = RING_SLOT_NO_OWNER;
+        if (!v->writing)
+                ring_slots_free(&s->ring_slots, slot);
+}

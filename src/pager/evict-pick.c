@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * First on the way of an eviction: a hand goes round the registered memory, chunk by chunk, and takes the pages that are
+ * present from those that the tracker calls cold. A chunk is finished before the hand goes on, since adjacent pages
+ * cost a third of scattered ones to detach, and lie together in the store.
+ */
+#include "pager/evict.h"
+
+#include "idle/idle.h"
+
+#define RUNS 64u
+
+/* Rounds in which a tracker may call a chunk warm before it is taken all the same, and the length of a futile search. */
+#define MAX_ROUNDS 6u
+
+/* Takes the evictable pages of [start, end), which lies in one chunk, up to max. Returns where it stopped. */
+static uint64_t take_present(struct space *s, uint64_t start, uint64_t end, struct vmpager_run *out, uint32_t max,
+                             uint32_t *n_runs, uint32_t *n_pages)
+{
+        struct procfs_run run[RUNS];
+        uint64_t next, seen = start;
+        int n = s->port->ops->present(s->port, start, end, run, RUNS, max - *n_pages, &next);
+
+        if (n < 0)
+                return end;
+        for (int i = 0; i < n; i++) {
+                /* What is absent had its REMOVE carried out. */
+                for (uint64_t a = ptable_next(&s->table, seen, run[i].start); a < run[i].start;
+                     a = ptable_next(&s->table, a + PAGE_SIZE_, run[i].start))
+                        if (page_state(ptable_get(&s->table, a)) == PAGE_CLEARED)
+                                ptable_set(&s->table, a, page_make(PAGE_NATIVE, 0, 0));
+                seen = run[i].end;
+                for (uint64_t a = run[i].start; a < run[i].end; a += PAGE_SIZE_) {
+                        struct vmpager_run *last = *n_runs ? &out[*n_runs - 1] : NULL;
+
+                        if (page_state(ptable_get(&s->table, a)) != PAGE_NATIVE)
+                                continue;
+                        if (last && last->addr + last->pages * PAGE_SIZE_ == a)
+                                last->pages++;
+                        else
+                                out[(*n_runs)++] = (struct vmpager_run){ .addr = a, .pages = 1 };
+                        ++*n_pages;
+                }
+        }
+        return next;
+}
+
+static bool passed_by(struct space *s, uint64_t addr, unsigned round)
+{
+        struct chunk *c = ptable_chunk(&s->table, addr);
+
+        if (!c)
+                return false;
+        if (c->avoid) {
+                c->avoid--;
+                return true;
+        }
+        return round < MAX_ROUNDS && !s->pager->idle->is_cold(c);
+}
+
+uint32_t evict_pick(struct space *s, struct vmpager_run *runs, uint32_t max, uint32_t *n_runs)
+{
+        uint32_t n_pages = 0;
+        unsigned round = 0;
+
+        *n_runs = 0;
+        if (s->regions.n == 0)
+                return 0;
+        while (n_pages < max && round <= MAX_ROUNDS) {
+                const struct region *r = region_at_or_after(&s->regions, s->hand);
+                uint64_t start, end;
+                bool fresh; /* the hand has only just come to this chunk */
+
+                if (!r) {
+                        s->hand = 0;
+                        round++;
+                        if (n_pages)
+                                break; /* never the same page twice in a batch */
+                        continue;
+                }
+                start = s->hand > r->start ? s->hand : r->start;
+                end = (start | (PTABLE_CHUNK_SIZE - 1)) + 1;
+                if (end > r->end)
+                        end = r->end;
+                fresh = start == r->start || (start & (PTABLE_CHUNK_SIZE - 1)) == 0;
+                if (fresh && passed_by(s, start, round)) {
+                        s->hand = end;
+                        continue;
+                }
+                s->hand = take_present(s, start, end, runs, max, n_runs, &n_pages);
+        }
+        return n_pages;
+}

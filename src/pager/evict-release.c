@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Last on the way of an eviction: the write has ended. Pages that are still on standby are STORED now, and their slots free;
+ * those that were wanted back meanwhile leave their location free as well. After a failed write the pages stay where
+ * they are, in the ring, and are written elsewhere later.
+ */
+#include "pager/evict.h"
+
+#include <stddef.h>
+
+#include "pager/fault.h"
+#include "util/log.h"
+
+static void release_slot(struct space *s, uint32_t slot, store_loc loc, int result)
+{
+        struct ring_slot *v = &s->ring_slots.v[slot];
+
+        v->writing = 0;
+        if (v->owner == RING_SLOT_NO_OWNER || result < 0) {
+                store_unref(s->pager->store, loc, 1);
+                if (v->owner == RING_SLOT_NO_OWNER)
+                        ring_slots_free(&s->ring_slots, slot);
+                else
+                        s->unwritten++;
+                return;
+        }
+        ptable_set(&s->table, v->owner, page_make(PAGE_STORED, 0, loc));
+        s->stats.written_pages++;
+        ring_slots_free(&s->ring_slots, slot);
+}
+
+void evict_release(struct store_io *io, int result)
+{
+        struct evict_io *e = (struct evict_io *)((char *)io - offsetof(struct evict_io, io));
+        struct space *s = e->space;
+
+        if (result < 0)
+                log_error("client %d: %u pages could not be written to the store (error %d); they stay in memory", s->pid,
+                          io->pages, -result);
+        for (uint32_t i = 0; i < io->pages; i++)
+                release_slot(s, e->first_slot + i, io->loc + i, result);
+        s->writes--;
+        e->next = s->free_io;
+        s->free_io = e;
+        if (s->dying)
+                return;
+        evict_kick(s);
+        fault_unstall(s);
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef PAGER_EVICT_H
+#define PAGER_EVICT_H
+
+#include "pager/space.h"
+
+/* Posts as many batches as the budget wants and the ring has room for. Cheap when there is nothing to do. */
+void evict_kick(struct space *s);
+
+/* The agent's eventfd was raised: takes the results of completed batches. */
+void evict_completed(struct space *s);
+
+/* Chooses pages: up to max of them as runs (at most VMPAGER_BATCH_PAGES). Returns how many pages. */
+uint32_t evict_pick(struct space *s, struct vmpager_run *runs, uint32_t max, uint32_t *n_runs);
+
+/* Whether waiting for room is in vain: nothing can be detached, or the store is full and stays so. */
+bool evict_is_hopeless(const struct space *s);
+
+/* The page that an EVICTING entry's index names. */
+struct evict_item *evict_item_at(struct space *s, uint32_t index);
+
+/* An event took the page of an EVICTING entry away: its bytes are not wanted, its faults are to be routed again. */
+void evict_item_drop(struct space *s, uint32_t index);
+
+/* Orders that the agent has not carried out yet are void: their addresses may mean other memory now. */
+void evict_cancel(struct space *s);
+
+/* The page whose bytes are in the slot is in the program again, or gone: the slot is freed as soon as it can be. */
+void evict_slot_recall(struct space *s, uint32_t slot);
+
+/* Writes the slots in [first, first + n) that have an owner and are not being written to the store. */
+void evict_write(struct space *s, uint32_t first, uint32_t n);
+
+/* Tries again to write what the store had no room for. */
+void evict_write_again(struct space *s);
+
+/* A write to the store has ended. */
+void evict_release(struct store_io *io, int result);
+
+#endif

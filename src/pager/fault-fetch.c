@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Third on the way of a fault: bytes that are in the store are read into a buffer of the worker's, then installed. Between
+ * the two the client may have discarded, unmapped or moved the page; its events say so to the fetch, which therefore
+ * looks at its own marks, and not at the address it began with, when the bytes arrive.
+ */
+#include "pager/fault.h"
+
+#include <errno.h>
+#include <stddef.h>
+
+#include "pager/evict.h"
+#include "util/log.h"
+
+static uint32_t fetch_number(const struct pager *p, const struct fetch *fetch)
+{
+        return (uint32_t)(fetch - p->fetch);
+}
+
+static void fetch_free(struct pager *p, struct fetch *fetch)
+{
+        fetch->space = NULL;
+        fetch->next = p->free_fetch;
+        p->free_fetch = fetch;
+        if (!p->starved)
+                return;
+        p->starved = false;
+        for (struct space *s = p->spaces; s; s = s->next)
+                if (s->retry.head)
+                        s->port->ops->again(s->port);
+}
+
+/* The fetch is over, its page was dealt with. */
+static void fetch_end(struct space *s, struct fetch *fetch)
+{
+        store_unref(s->pager->store, fetch->io.loc, 1);
+        budget_unreserve(&s->budget, PAGE_SIZE_);
+        fetch_free(s->pager, fetch);
+}
+
+static void poison(struct space *s, struct fetch *fetch, int error)
+{
+        log_error("client %d: page 0x%llx is lost: the store could not read location %llu: error %d; the client gets "
+                  "SIGBUS when it touches the page",
+                  s->pid, (unsigned long long)fetch->addr, (unsigned long long)fetch->io.loc, -error);
+        ptable_set(&s->table, fetch->addr, page_make(PAGE_POISONED, 0, 0));
+        s->stats.poisoned_pages++;
+        s->port->ops->poison(s->port, fetch->addr, PAGE_SIZE_);
+        s->port->ops->wake(s->port, fetch->addr, PAGE_SIZE_);
+        fault_done_list(s, &fetch->faults, FAULT_DISK);
+        fetch_end(s, fetch);
+}
+
+/* Puts the bytes that arrived into the client, or the fetch into the list of those to be tried again. */
+static void fetch_finish(struct space *s, struct fetch *fetch)
+{
+        int r;
+
+        if (fetch->dropped) {
+                fetch_end(s, fetch);
+                return;
+        }
+        r = fault_install(s, fetch->addr, fetch->io.memory);
+        if (r == 0) {
+                fetch->arrived = true;
+                fetch->next = s->arrived;
+                s->arrived = fetch;
+                s->port->ops->timer(s->port, s->port->ops->now(s->port) + 1000000);
+                return;
+        }
+        if (r > 0)
+                ptable_set(&s->table, fetch->addr, page_make(PAGE_NATIVE, 0, 0));
+        else
+                ptable_set(&s->table, fetch->addr, page_make(PAGE_STORED, 0, fetch->io.loc));
+        fault_done_list(s, &fetch->faults, FAULT_DISK);
+        if (r > 0) {
+                fetch_end(s, fetch);
+        } else {
+                budget_unreserve(&s->budget, PAGE_SIZE_);
+                fetch_free(s->pager, fetch);
+        }
+}
+
+static void fetch_read(struct store_io *io, int result)
+{
+        struct fetch *fetch = (struct fetch *)((char *)io - offsetof(struct fetch, io));
+        struct space *s = fetch->space;
+
+        if (!s->dying && !fetch->dropped && result < 0) {
+                poison(s, fetch, result);
+                return;
+        }
+        if (s->dying)
+                fetch->dropped = true;
+        fetch_finish(s, fetch);
+        evict_kick(s);
+}
+
+void fault_fetch_retry(struct space *s)
+{
+        struct fetch *fetch = s->arrived, *next;
+
+        s->arrived = NULL;
+        for (; fetch; fetch = next) {
+                next = fetch->next;
+                fetch->arrived = false;
+                fetch_finish(s, fetch);
+        }
+}
+
+void fault_fetch_drop(struct space *s, uint32_t number)
+{
+        struct fetch *fetch = &s->pager->fetch[number];
+
+        fetch->dropped = true;
+        fault_list_move(&s->retry, &fetch->faults);
+}
+
+void fault_fetch(struct space *s, struct fault *f)
+{
+        struct pager *p = s->pager;
+        struct fetch *fetch = p->free_fetch;
+        page_entry e = ptable_get(&s->table, f->addr);
+
+        if (!fetch) {
+                p->starved = true;
+                fault_list_add(&s->retry, f);
+                return;
+        }
+        if (!budget_reserve(&s->budget, PAGE_SIZE_)) {
+                if (!evict_is_hopeless(s)) {
+                        fault_stall(s, f);
+                        return;
+                }
+                s->budget.reserved += PAGE_SIZE_;
+        }
+        p->free_fetch = fetch->next;
+        *fetch = (struct fetch){
+                .io = { .done = fetch_read,
+                        .pages = 1,
+                        .loc = page_loc(e),
+                        .buffer = p->buffers_index,
+                        .memory = p->buffers + (uint64_t)fetch_number(p, fetch) * PAGE_SIZE_ },
+                .space = s,
+                .addr = f->addr,
+        };
+        fault_list_init(&fetch->faults);
+        fault_list_add(&fetch->faults, f);
+        ptable_set(&s->table, f->addr, page_make(PAGE_FETCHING, fetch_number(p, fetch), page_loc(e)));
+        store_submit(p->store_port, &fetch->io);
+}

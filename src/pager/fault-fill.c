@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A page that holds nothing is touched: zeros, for a thread that goes on in sequence a run of them that doubles each time. Copied
+ * zeros and not the shared zero page, since that one could be written later without passing by here; the limit would not
+ * hold. Only a read far below the limit gets the shared page.
+ */
+#include "pager/fault.h"
+
+#include <errno.h>
+
+#include "pager/evict.h"
+#include "util/log.h"
+
+/* How far zeros may go from addr on: to the end of the mapping, to the first page that holds something. */
+static uint64_t run_length(struct space *s, const struct fault *f)
+{
+        const struct region *r = region_at_or_after(&s->regions, f->addr);
+        uint64_t len = stream_run(&s->streams, f->tid, f->addr) * PAGE_SIZE_, room = budget_room(&s->budget), other;
+
+        if (!r || r->start > f->addr)
+                return PAGE_SIZE_;
+        if (len > r->end - f->addr)
+                len = r->end - f->addr;
+        if (len > page_floor(room))
+                len = page_floor(room);
+        other = ptable_next(&s->table, f->addr + PAGE_SIZE_, f->addr + len);
+        return len > PAGE_SIZE_ ? other - f->addr : PAGE_SIZE_;
+}
+
+static int64_t give_zeros(struct space *s, const struct fault *f, uint64_t len)
+{
+        int64_t r;
+
+        if (!f->write && !s->budget.gated)
+                return s->port->ops->zeropage(s->port, f->addr, PAGE_SIZE_);
+        r = s->port->ops->copy(s->port, f->addr, s->pager->zeros, len);
+        if (r > 0)
+                budget_installed(&s->budget, (uint64_t)r);
+        return r;
+}
+
+void fault_fill(struct space *s, struct fault *f)
+{
+        uint64_t len;
+        int64_t r;
+
+        if (budget_room(&s->budget) < PAGE_SIZE_ && !evict_is_hopeless(s)) {
+                fault_stall(s, f);
+                return;
+        }
+        len = run_length(s, f);
+        r = give_zeros(s, f, len);
+        if (r > 0) {
+                /* It was absent, so a REMOVE that was read before has taken effect. */
+                ptable_set(&s->table, f->addr, page_make(PAGE_NATIVE, 0, 0));
+                stream_given(&s->streams, f->tid, f->addr, (uint32_t)(r / (int64_t)PAGE_SIZE_));
+                fault_done(s, f, FAULT_ZERO);
+                return;
+        }
+        switch (r) {
+        case -EAGAIN:
+                fault_retry(s, f);
+                return;
+        case -EINVAL:
+                /* Not memory that we can serve (huge pages were mapped there meanwhile): let the kernel have it. */
+                log_debug("client %d: page 0x%llx cannot be filled, left to the kernel", s->pid,
+                          (unsigned long long)f->addr);
+                s->port->ops->discharge(s->port, f->addr, PAGE_SIZE_);
+                break;
+        default:
+                /* EEXIST: somebody was quicker. ENOENT: the mapping went. ESRCH: the client did. */
+                break;
+        }
+        s->port->ops->wake(s->port, f->addr, PAGE_SIZE_);
+        fault_done(s, f, FAULT_STALE);
+}

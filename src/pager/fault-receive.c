@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * First on the way of a fault: messages are read in batches, and the events of a batch are acted on before its
+ * faults are (the kernel hands out pending faults first, although the events may be what they are about).
+ *
+ * Reading an event lets its system call go on, and with it whatever stood between the agent and a new mapping at the
+ * same address. So nothing is read while the agent is moving pages (vmpager/ring.h, "The move gate").
+ */
+#include "pager/fault.h"
+
+#include <errno.h>
+
+#include "pager/event.h"
+#include "pager/evict.h"
+#include "util/log.h"
+
+#define MESSAGES 64u
+
+static bool gate_enter(struct space *s)
+{
+        if (s->posted == s->completed)
+                return true;
+        atomic_store(&s->ring->reading, 1);
+        return atomic_load(&s->ring->moving) == 0;
+}
+
+static void gate_leave(struct space *s)
+{
+        if (atomic_load_explicit(&s->ring->reading, memory_order_relaxed) == 0)
+                return;
+        atomic_store(&s->ring->reading, 0);
+        s->port->ops->ungate(s->port);
+}
+
+static void act_on_events(struct space *s, const struct uffd_msg *msg, int n)
+{
+        for (int i = 0; i < n; i++)
+                if (msg[i].event != UFFD_EVENT_PAGEFAULT)
+                        event_act(s, &msg[i]);
+}
+
+static void act_on_faults(struct space *s, const struct uffd_msg *msg, int n, uint64_t since)
+{
+        for (int i = 0; i < n; i++) {
+                struct fault *f;
+
+                if (msg[i].event != UFFD_EVENT_PAGEFAULT)
+                        continue;
+                f = fault_new(s);
+                if (!f) {
+                        /* The thread asks again as soon as it is woken; by then there may be memory. */
+                        s->port->ops->wake(s->port, page_floor(msg[i].arg.pagefault.address), PAGE_SIZE_);
+                        continue;
+                }
+                f->addr = page_floor(msg[i].arg.pagefault.address);
+                f->since = since;
+                f->tid = msg[i].arg.pagefault.feat.ptid;
+                f->write = msg[i].arg.pagefault.flags & UFFD_PAGEFAULT_FLAG_WRITE;
+                s->stats.faults++;
+                fault_route(s, f);
+        }
+}
+
+static void try_again(struct space *s)
+{
+        struct fault_list list;
+
+        fault_fetch_retry(s);
+        fault_list_init(&list);
+        fault_list_move(&list, &s->retry);
+        fault_route_list(s, &list);
+}
+
+void fault_receive(struct space *s)
+{
+        struct uffd_msg msg[MESSAGES];
+        int n;
+
+        if (s->dying)
+                return;
+        if (!gate_enter(s)) {
+                s->read_pending = true;
+                return;
+        }
+        s->read_pending = false;
+        n = s->port->ops->read(s->port, msg, MESSAGES);
+        if (n > 0)
+                act_on_events(s, msg, n);
+        if (n >= 0 && n < (int)MESSAGES)
+                s->drained = true;
+        gate_leave(s);
+        if (n < 0) {
+                log_warning("client %d: its userfaultfd cannot be read: error %d", s->pid, -n);
+                return;
+        }
+        act_on_faults(s, msg, n, s->port->ops->now(s->port));
+        try_again(s);
+        if (n == (int)MESSAGES)
+                s->port->ops->again(s->port);
+        evict_kick(s);
+}
+
+void fault_gate_open(struct space *s)
+{
+        if (s->read_pending)
+                fault_receive(s);
+}

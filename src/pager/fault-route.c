@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Second on the way of a fault: the page's state says where its bytes are. Faults on a page for which something is
+ * under way already wait with it: installing a page wakes every thread that wants it.
+ */
+#include "pager/fault.h"
+
+#include <stdlib.h>
+
+#include "idle/idle.h"
+#include "pager/evict.h"
+
+void fault_route(struct space *s, struct fault *f)
+{
+        page_entry e = ptable_get(&s->table, f->addr);
+        struct evict_item *item;
+
+        switch (page_state(e)) {
+        case PAGE_NATIVE:
+        case PAGE_CLEARED:
+                fault_fill(s, f);
+                return;
+        case PAGE_EVICTING:
+                item = evict_item_at(s, page_index(e));
+                fault_list_add(&item->faults, f);
+                return;
+        case PAGE_STANDBY:
+                fault_install_slot(s, f, page_index(e));
+                return;
+        case PAGE_STORED:
+                fault_fetch(s, f);
+                return;
+        case PAGE_FETCHING:
+                fault_list_add(&s->pager->fetch[page_index(e)].faults, f);
+                return;
+        case PAGE_POISONED:
+                s->port->ops->poison(s->port, f->addr, PAGE_SIZE_);
+                s->port->ops->wake(s->port, f->addr, PAGE_SIZE_);
+                fault_done(s, f, FAULT_STALE);
+                return;
+        case PAGE_CLEAN:
+        case PAGE_N_STATES:
+                break;
+        }
+        /* Present: somebody was quicker. */
+        s->port->ops->wake(s->port, f->addr, PAGE_SIZE_);
+        fault_done(s, f, FAULT_STALE);
+}
+
+void fault_route_list(struct space *s, struct fault_list *list)
+{
+        struct fault *f;
+
+        while ((f = fault_list_take(list)))
+                fault_route(s, f);
+}
+
+void fault_stall(struct space *s, struct fault *f)
+{
+        s->stats.stalls++;
+        fault_list_add(&s->stalled, f);
+}
+
+void fault_retry(struct space *s, struct fault *f)
+{
+        fault_list_add(&s->retry, f);
+        s->port->ops->timer(s->port, s->port->ops->now(s->port) + 1000000);
+}
+
+void fault_unstall(struct space *s)
+{
+        struct fault_list list;
+
+        /* Only those that wait now: one that stalls again comes behind them. */
+        fault_list_init(&list);
+        fault_list_move(&list, &s->stalled);
+        while (list.head && (budget_room(&s->budget) >= PAGE_SIZE_ || evict_is_hopeless(s)))
+                fault_route(s, fault_list_take(&list));
+        fault_list_move(&list, &s->stalled);
+        fault_list_move(&s->stalled, &list);
+}
+
+void fault_done(struct space *s, struct fault *f, enum fault_kind kind)
+{
+        struct chunk *c;
+
+        s->stats.served[kind]++;
+        if (kind == FAULT_STANDBY || kind == FAULT_RAM || kind == FAULT_DISK) {
+                c = ptable_chunk(&s->table, f->addr);
+                if (c)
+                        s->pager->idle->refault(c);
+        }
+        hist_add(&s->service, s->port->ops->now(s->port) - f->since);
+        f->next = s->free_fault;
+        s->free_fault = f;
+}
+
+void fault_done_list(struct space *s, struct fault_list *list, enum fault_kind kind)
+{
+        struct fault *f;
+
+        while ((f = fault_list_take(list)))
+                fault_done(s, f, kind);
+}
+
+struct fault *fault_new(struct space *s)
+{
+        struct fault *f = s->free_fault;
+
+        if (f)
+                s->free_fault = f->next;
+        else
+                f = malloc(sizeof(*f));
+        return f;
+}
+
+static void free_list(struct fault *f)
+{
+        while (f) {
+                struct fault *next = f->next;
+
+                free(f);
+                f = next;
+        }
+}
+
+void fault_free_all(struct space *s)
+{
+        free_list(s->free_fault);
+        free_list(s->stalled.head);
+        free_list(s->retry.head);
+        s->free_fault = NULL;
+        fault_list_init(&s->stalled);
+        fault_list_init(&s->retry);
+}

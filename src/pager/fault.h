@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef PAGER_FAULT_H
+#define PAGER_FAULT_H
+
+#include "pager/space.h"
+
+/* The userfaultfd is readable (or may be): reads a batch of messages and acts on it, events first. */
+void fault_receive(struct space *s);
+
+/* The agent left the gate: reads what had to wait for it. */
+void fault_gate_open(struct space *s);
+
+/* Takes a fault the way that its page's state says. */
+void fault_route(struct space *s, struct fault *f);
+void fault_route_list(struct space *s, struct fault_list *list);
+
+/* Gives zeroes to a page that holds nothing, and to those behind it while the access is sequential. */
+void fault_fill(struct space *s, struct fault *f);
+
+/* Begins to read a page from the store. */
+void fault_fetch(struct space *s, struct fault *f);
+
+/* Tries again to install what fetches brought and met EAGAIN. */
+void fault_fetch_retry(struct space *s);
+
+/* Forgets about a fetch's page (REMOVE, UNMAP), or follows it (REMAP). */
+void fault_fetch_drop(struct space *s, uint32_t number);
+
+/* Answers a fault on a page in the ring. */
+void fault_install_slot(struct space *s, struct fault *f, uint32_t slot);
+
+/*
+ * Installs one page of bytes. Returns 1 when the page is there now (its entry is then for the caller to
+ * set, waiting threads are awake), 0 when it has to be tried again after the next events, negative when the client is gone.
+ */
+int fault_install(struct space *s, uint64_t addr, const void *bytes);
+
+/* Waits for room, or for the next events. Takes the fault over. */
+void fault_stall(struct space *s, struct fault *f);
+void fault_retry(struct space *s, struct fault *f);
+
+/* Goes on with faults that waited for room. */
+void fault_unstall(struct space *s);
+
+/* The fault is answered: counts it and frees it. */
+void fault_done(struct space *s, struct fault *f, enum fault_kind kind);
+void fault_done_list(struct space *s, struct fault_list *list, enum fault_kind kind);
+
+struct fault *fault_new(struct space *s);
+void fault_free_all(struct space *s);
+
+static inline void fault_list_init(struct fault_list *l)
+{
+        l->head = NULL;
+        l->tail = &l->head;
+}
+
+static inline void fault_list_add(struct fault_list *l, struct fault *f)
+{
+        f->next = NULL;
+        *l->tail = f;
+        l->tail = &f->next;
+}
+
+static inline struct fault *fault_list_take(struct fault_list *l)
+{
+        struct fault *f = l->head;
+
+        if (f) {
+                l->head = f->next;
+                if (!l->head)
+                        l->tail = &l->head;
+        }
+        return f;
+}
+
+/* Moves all of `from` to the end of `to`. */
+static inline void fault_list_move(struct fault_list *to, struct fault_list *from)
+{
+        if (!from->head)
+                return;
+        *to->tail = from->head;
+        to->tail = from->tail;
+        fault_list_init(from);
+}
+
+#endif

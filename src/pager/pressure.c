@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * When to do what. Far below its limit a client is only looked at: its size is read from /proc at intervals that it
+ * cannot outgrow. Near the limit all of its anonymous memory is registered, whole mappings at a time (a part would
+ * split the program's mapping and make its mremap fail), so that growth passes by and can be held up; new mappings show in
+ * the size of all mappings, which is read with the resident size. When the pressure is gone, mappings that hold nothing of
+ * ours are given back to the kernel.
+ */
+#include <errno.h>
+
+#include "pager/evict.h"
+#include "pager/fault.h"
+#include "util/log.h"
+
+#define TICK_SHORT_NS 500000ull
+#define TICK_LONG_NS  8000000ull
+#define CALM_NS       1000000000ull
+
+static bool is_excluded(const struct space *s, const struct procfs_mapping *m)
+{
+        for (unsigned i = 0; i < s->n_excluded; i++)
+                if (m->start < s->excluded[i].end && m->end > s->excluded[i].start)
+                        return true;
+        return false;
+}
+
+static int enlist(const struct procfs_mapping *m, void *arg)
+{
+        struct space *s = arg;
+        int r;
+
+        if (!m->anonymous || m->shared || !m->writable || !m->readable || m->stack || m->start >= PTABLE_END)
+                return 0;
+        if (is_excluded(s, m) || region_holds(&s->regions, m->start, m->end))
+                return 0;
+        r = s->port->ops->enlist(s->port, m->start, m->end - m->start);
+        if (r < 0) {
+                /* EBUSY: the program has a userfaultfd of its own there. Others: the mapping has just changed. */
+                log_debug("client %d: mapping 0x%llx-0x%llx cannot be registered: error %d", s->pid,
+                          (unsigned long long)m->start, (unsigned long long)m->end, -r);
+                return r == -ESRCH ? r : 0;
+        }
+        s->drained = false;
+        if (region_add(&s->regions, m->start, m->end) < 0) {
+                s->port->ops->kill(s->port, "no memory for its list of regions");
+                return -ENOMEM;
+        }
+        return 0;
+}
+
+/* Registers what is not registered yet, if mappings have come since the last look. */
+static void enlist_all(struct space *s, uint64_t mapped)
+{
+        if (mapped == s->mapped)
+                return;
+        s->mapped = mapped;
+        s->port->ops->mappings(s->port, enlist, s);
+        /* Nothing is evicted before events older than the registration were read. */
+        if (!s->drained)
+                fault_receive(s);
+}
+
+/* Gives mappings that hold nothing of ours back to the kernel. */
+static void discharge_all(struct space *s)
+{
+        for (size_t i = 0; i < s->regions.n;) {
+                struct region r = s->regions.v[i];
+
+                if (ptable_next(&s->table, r.start, r.end) < r.end ||
+                    s->port->ops->discharge(s->port, r.start, r.end - r.start) < 0) {
+                        i++;
+                        continue;
+                }
+                if (region_remove(&s->regions, r.start, r.end) < 0)
+                        break;
+        }
+        s->mapped = 0;
+}
+
+static void look_while_gated(struct space *s, const struct procfs_memory *m)
+{
+        bool moving = m->mapped != s->mapped || m->anonymous != s->seen;
+
+        s->calm_since = 0;
+        enlist_all(s, m->mapped);
+        evict_write_again(s);
+        evict_kick(s);
+        fault_unstall(s);
+        if (moving || s->in_flight || s->stalled.head || s->retry.head || s->arrived || s->quiet_ns == 0)
+                s->quiet_ns = TICK_SHORT_NS;
+        else if (s->quiet_ns < TICK_LONG_NS)
+                s->quiet_ns *= 2;
+}
+
+static void look_while_calm(struct space *s, uint64_t now)
+{
+        s->quiet_ns = 0;
+        if (s->calm_since == 0)
+                s->calm_since = now;
+        if (s->regions.n && now - s->calm_since > CALM_NS) {
+                discharge_all(s);
+                s->calm_since = now;
+        }
+        fault_unstall(s);
+}
+
+void space_tick(struct space *s)
+{
+        uint64_t now = s->port->ops->now(s->port), next;
+        struct procfs_memory m;
+
+        if (s->dying || s->port->ops->memory(s->port, &m) < 0)
+                return;
+        if (s->retry.head || s->arrived)
+                fault_receive(s);
+        budget_sample(&s->budget, m.anonymous);
+        if (budget_gate(&s->budget))
+                look_while_gated(s, &m);
+        else
+                look_while_calm(s, now);
+        s->seen = m.anonymous;
+        next = s->quiet_ns ? s->quiet_ns : budget_next_sample(&s->budget);
+        if (s->retry.head || s->arrived)
+                next = TICK_SHORT_NS;
+        s->port->ops->timer(s->port, now + next);
+}

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A space: one client's memory, as the pager keeps it. All of it belongs to one worker thread.
+ *
+ *     fault-receive -> fault-route -> fault-fill | fault-fetch -> fault-install          the way of a fault
+ *     evict-pick -> evict-detach -> evict-write -> evict-release                         the way of an eviction
+ *     event-remove, event-unmap, event-remap, event-fork                                 what the client did
+ *     pressure                                                                          when to do what
+ */
+#ifndef PAGER_SPACE_H
+#define PAGER_SPACE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <vmpager/protocol.h>
+#include <vmpager/ring.h>
+
+#include "model/budget.h"
+#include "model/ptable.h"
+#include "model/region.h"
+#include "model/ring-slots.h"
+#include "model/stream.h"
+#include "pager/port.h"
+#include "store/store.h"
+#include "util/hist.h"
+
+struct idle_ops;
+struct space;
+
+/* Where a fault was served from. STALE: the page was there already, or had gone with its mapping. */
+enum fault_kind { FAULT_ZERO, FAULT_STANDBY, FAULT_RAM, FAULT_DISK, FAULT_STALE, FAULT_N_KINDS };
+
+/* A fault that was read and not answered yet. */
+struct fault {
+        struct fault *next;
+        uint64_t addr; /* page-aligned */
+        uint64_t since; /* ns */
+        uint32_t tid;
+        bool write;
+};
+
+struct fault_list {
+        struct fault *head, **tail; /* tail is set up by fault_list_init() */
+};
+
+/* A page that is being read from the store. Its number is in the page's entry. */
+struct fetch {
+        struct store_io io;
+        struct space *space; /* NULL: the client went away meanwhile */
+        uint64_t addr;
+        bool dropped; /* the page went away meanwhile (REMOVE, UNMAP) */
+        bool arrived; /* the bytes are here, their installation has to be tried again */
+        struct fault_list faults;
+        struct fetch *next; /* in the list of free ones, or of the arrived */
+};
+
+#define PAGER_FETCHES   256u
+#define PAGER_ZERO_BYTES (STREAM_MAX_RUN * PAGE_SIZE_)
+
+/* What the spaces of one worker share. */
+struct pager {
+        struct store *store;
+        struct store_port *store_port;
+        const struct idle_ops *idle;
+        char *buffers;      /* PAGER_FETCHES pages, registered with the loop */
+        int buffers_index;  /* -1: not registered */
+        const char *zeros;  /* PAGER_ZERO_BYTES */
+        struct fetch fetch[PAGER_FETCHES];
+        struct fetch *free_fetch;
+        bool starved; /* a fault waits for a free fetch */
+        struct space *spaces; /* utlist, DL */
+};
+
+/* One page of a batch that the agent has. */
+struct evict_item {
+        uint64_t addr;
+        bool dropped; /* the page went away meanwhile: its bytes are not wanted */
+        struct fault_list faults;
+};
+
+struct evict_batch {
+        uint32_t n_pages, first_slot, n_slots;
+        struct evict_item item[VMPAGER_BATCH_PAGES];
+};
+
+/* A run of slots that is being written to the store. */
+struct evict_io {
+        struct store_io io;
+        struct space *space;
+        uint32_t first_slot;
+        struct evict_io *next; /* in the list of free ones */
+};
+
+/* Counters; one thread adds, others may read a copy taken in that thread. */
+struct space_stats {
+        uint64_t faults;                 /* messages read */
+        uint64_t served[FAULT_N_KINDS]; /* faults answered, by where from */
+        uint64_t evicted_pages, written_pages, poisoned_pages;
+        uint64_t events_remove, events_unmap, events_remap, events_fork;
+        uint64_t stalls;       /* faults that had to wait for room */
+        uint64_t store_full;   /* evictions that found no room in the store */
+        uint64_t not_evictable; /* pages that the agent could not detach */
+};
+
+struct space {
+        struct space *prev, *next; /* in pager->spaces */
+        struct pager *pager;
+        struct port *port;
+        int pid; /* for messages */
+
+        struct vmpager_ring *ring;
+        char *slots;      /* the ring's */
+        int slots_buffer; /* index of the registered buffer, -1: not registered */
+
+        struct ptable table;
+        struct region_set regions;
+        struct region excluded[VMPAGER_MAX_EXCLUDED + 2]; /* the agent's memory */
+        unsigned n_excluded;
+        struct budget budget;
+        struct streams streams;
+        struct ring_slots ring_slots;
+        struct space_stats stats;
+        struct hist service; /* ns from the message being read to the page being there */
+
+        /* Faults. */
+        struct fault *free_fault;
+        struct fault_list stalled; /* wait for room, in order */
+        struct fault_list retry;   /* met EAGAIN: again after the next events */
+        struct fetch *arrived;     /* fetches that met EAGAIN */
+        bool read_pending;         /* the agent was in the gate */
+        bool drained;              /* no event is unread since the last registration */
+        bool receiving;            /* fault_receive() is running */
+
+        /* Evictions. */
+        struct evict_batch *batch; /* VMPAGER_RING_BATCHES of them */
+        uint32_t posted, completed;
+        uint32_t epoch;
+        uint64_t hand;       /* address at which picking goes on */
+        uint64_t in_flight;  /* pages in posted batches */
+        uint64_t unwritten;  /* standby pages for which the store had no room or a write failed */
+        uint64_t futile_until; /* ns: a whole round found nothing evictable */
+        struct evict_io *free_io;
+        uint32_t writes; /* evict_io under way */
+
+        /* Pressure. */
+        uint64_t mapped;     /* size of all mappings at the last look, 0: look again */
+        uint64_t seen;       /* resident size at the last tick */
+        uint64_t quiet_ns;   /* time between ticks while gated */
+        uint64_t calm_since; /* ns: growth has not been gated since; 0: it is */
+
+        bool dying;
+};
+
+/*
+ * Sets up a space for a client. ring is mapped and its header filled in; table_memory is zeroed memory for the page
+ * table (table_bytes of address space, touched as needed). All of it stays the caller's, and must stay until
+ * space_busy() is false after space_end(). Returns 0 or -ENOMEM.
+ */
+int space_init(struct space *s, struct pager *pager, struct port *port, struct vmpager_ring *ring, uint32_t n_slots,
+               void *table_memory, uint64_t table_bytes);
+
+/* The client is gone: drops all that is stored for it. I/O that is under way goes on for a moment. */
+void space_end(struct space *s);
+
+/* Whether I/O from or to the space's memory is still under way. */
+bool space_busy(const struct space *s);
+
+/* Frees what space_init() allocated; only when the space is not busy. */
+void space_clear(struct space *s);
+
+/* Sets the limit in bytes, 0 for none. */
+void space_set_limit(struct space *s, uint64_t limit);
+
+/* The timer that the space asked its port for has fired: looks at the client's size, and acts on it. */
+void space_tick(struct space *s);
+
+/* Sets up what the spaces of a worker share; buffers as in struct pager. */
+void pager_init(struct pager *p, struct store *store, struct store_port *port, const struct idle_ops *idle, char *buffers,
+                int buffers_index, const char *zeros);
+
+#endif

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The disk store on what only root can make: a block device (a loop device, detached by the kernel when its last
+ * descriptor is closed) and a filesystem without O_DIRECT (a ramfs in a mount namespace of the test's own). Skipped
+ * where loop devices cannot be had.
+ */
+#include "store/disk.h"
+
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/loop.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "disk-rig.h"
+
+#define LOOP_TRIES 16 /* another process may take the number that we were told is free */
+
+/* Attaches fd, in blocks of `block` bytes; fills in the device's name. Returns its descriptor or a negative errno. */
+static int attach(int fd, unsigned block, char *name, size_t len)
+{
+        struct loop_config config = { .fd = (unsigned)fd, .block_size = block,
+                                      .info.lo_flags = LO_FLAGS_AUTOCLEAR };
+        int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC), device = -1, r = -errno;
+
+        for (int i = 0; control >= 0 && i < LOOP_TRIES; i++) {
+                int number = ioctl(control, LOOP_CTL_GET_FREE);
+
+                if (number < 0) {
+                        r = -errno;
+                        break;
+                }
+                snprintf(name, len, "/dev/loop%d", number);
+                device = open(name, O_RDWR | O_CLOEXEC);
+                if (device >= 0 && ioctl(device, LOOP_CONFIGURE, &config) == 0)
+                        break;
+                r = -errno;
+                if (device >= 0)
+                        close(device);
+                device = -1;
+                if (r != -EBUSY)
+                        break;
+        }
+        if (control >= 0)
+                close(control);
+        return device >= 0 ? device : r;
+}
+
+/* A loop device over a new file in the temporary directory. */
+static int attach_new(uint64_t size, unsigned block, char *name, size_t len)
+{
+        int fd = open(temp_path("backing"), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), device;
+
+        if (fd < 0 || ftruncate(fd, (off_t)size) < 0)
+                return -errno;
+        device = attach(fd, block, name, len);
+        close(fd);
+        return device;
+}
+
+/* Writes all slots and reads them back, some by runs and some alone. */
+static void use(const struct disk_config *config, uint64_t bytes)
+{
+        struct rig rig = rig_on(config, true);
+        struct store_stats stats;
+        store_loc first = 0;
+        uint32_t got;
+
+        store_stats(rig.store, &stats);
+        ck_assert_uint_eq(stats.disk_capacity_bytes, bytes);
+        while ((got = store_alloc(rig.store, 100, &first)) > 0) {
+                fill(rig.memory, first, got, 4);
+                ck_assert_int_eq(io_run(&rig, true, first, got, 0), 0);
+        }
+        for (first = 0; first < bytes / STORE_PAGE; first += got) {
+                got = first % 3 ? 1 : 50;
+                if (got > bytes / STORE_PAGE - first)
+                        got = (uint32_t)(bytes / STORE_PAGE - first);
+                memset(rig.memory, 0, got * STORE_PAGE);
+                ck_assert_int_eq(io_run(&rig, false, first, got, 0), 0);
+                ck_assert(holds(rig.memory, first, got, 4));
+        }
+        rig_close(&rig);
+}
+
+static void refused(const struct disk_config *config, int code, const char *text)
+{
+        struct store *store = NULL;
+        struct error e = { 0 };
+
+        ck_assert_int_eq(disk_open(config, &store, &e), code);
+        ck_assert_ptr_null(store);
+        ck_assert_msg(strstr(e.text, text) != NULL, "\"%s\" lacks \"%s\"", e.text, text);
+}
+
+/* _i: the device's logical block size in bytes */
+START_TEST(test_block_device)
+{
+        struct disk_config config = { .name = "t", .unlink_on_close = true };
+        char name[64];
+        struct stat st;
+        int device = attach_new(4 * MIB + 3 * 512, (unsigned)_i, name, sizeof(name));
+
+        ck_assert_msg(device >= 0, "loop device: %s", strerror(-device));
+        config.path = name;
+        use(&config, 4 * MIB);
+        config.size = 2 * MIB + 1;
+        use(&config, 2 * MIB);
+        config.size = 4 * MIB + 8192;
+        refused(&config, -ENOSPC, "is more than the block device");
+        config.size = MIB - 1;
+        refused(&config, -EINVAL, "the least is 1M");
+
+        config.size = 0;
+        ck_assert_int_eq(symlink(name, temp_path("by-name")), 0);
+        config.path = temp_path("by-name");
+        use(&config, 4 * MIB);
+        ck_assert_int_eq(lstat(temp_path("by-name"), &st), 0); /* neither is ours to remove */
+        ck_assert_int_eq(unlink(temp_path("by-name")), 0);
+        ck_assert_int_eq(stat(name, &st), 0);
+        close(device);
+}
+END_TEST
+
+START_TEST(test_block_device_busy)
+{
+        struct disk_config config = { .name = "t" };
+        struct store *store;
+        char name[64];
+        int device = attach_new(2 * MIB, 512, name, sizeof(name)), holder;
+
+        ck_assert_msg(device >= 0, "loop device: %s", strerror(-device));
+        config.path = name;
+        store = open_store(&config);
+        refused(&config, -EBUSY, "is mounted or in use");
+        store_destroy(store);
+        holder = open(name, O_RDONLY | O_EXCL | O_CLOEXEC);
+        ck_assert_int_ge(holder, 0);
+        refused(&config, -EBUSY, "is mounted or in use");
+        close(holder);
+        store_destroy(open_store(&config));
+        close(device);
+}
+END_TEST
+
+START_TEST(test_block_device_small)
+{
+        struct disk_config config = { .name = "t" };
+        char name[64];
+        int device = attach_new(MIB - 4096, 512, name, sizeof(name));
+
+        ck_assert_msg(device >= 0, "loop device: %s", strerror(-device));
+        config.path = name;
+        refused(&config, -EINVAL, "the least is 1M");
+        close(device);
+}
+END_TEST
+
+/* No O_DIRECT, no fallocate, no statement of free space. */
+START_TEST(test_ramfs)
+{
+        struct disk_config config = { .name = "t", .size = 2 * MIB, .unlink_on_close = true };
+        int fd;
+
+        ck_assert_int_eq(unshare(CLONE_NEWNS), 0);
+        ck_assert_int_eq(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+        ck_assert_int_eq(mkdir(temp_path("ramfs"), 0700), 0);
+        ck_assert_int_eq(mount("none", temp_path("ramfs"), "ramfs", 0, NULL), 0);
+        fd = open(temp_path("ramfs/probe"), O_RDWR | O_CREAT | O_DIRECT | O_CLOEXEC, 0600);
+        ck_assert_int_eq(fd, -1); /* else this tests nothing */
+        unlink(temp_path("ramfs/probe"));
+
+        config.path = temp_path("ramfs/store");
+        use(&config, 2 * MIB);
+        ck_assert_int_eq(access(config.path, F_OK), -1);
+        ck_assert_int_eq(umount(temp_path("ramfs")), 0);
+        ck_assert_int_eq(rmdir(temp_path("ramfs")), 0);
+}
+END_TEST
+
+/* Whether this machine lets us; says why not. */
+static bool can_run(void)
+{
+        char name[64];
+        int device;
+
+        if (geteuid() != 0) {
+                puts("needs root: loop devices, mounts");
+                return false;
+        }
+        temp_dir_make();
+        device = attach_new(MIB, 512, name, sizeof(name));
+        temp_dir_remove();
+        if (device < 0) {
+                printf("no loop device can be had: %s\n", strerror(-device));
+                return false;
+        }
+        close(device);
+        return true;
+}
+
+int main(void)
+{
+        Suite *suite = suite_create("disk-device");
+        TCase *tc = tcase_create("device");
+        SRunner *runner;
+        int failed;
+
+        if (!can_run())
+                return 77;
+        tcase_set_timeout(tc, 60);
+        tcase_add_unchecked_fixture(tc, temp_dir_make, temp_dir_remove);
+        tcase_add_loop_test(tc, test_block_device, 512, 513);
+        tcase_add_loop_test(tc, test_block_device, 4096, 4097);
+        tcase_add_test(tc, test_block_device_busy);
+        tcase_add_test(tc, test_block_device_small);
+        tcase_add_test(tc, test_ramfs);
+        suite_add_tcase(suite, tc);
+
+        runner = srunner_create(suite);
+        srunner_run_all(runner, CK_NORMAL);
+        failed = srunner_ntests_failed(runner);
+        srunner_free(runner);
+        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

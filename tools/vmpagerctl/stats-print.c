@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The statistics as a person reads them. One rule goes through all of it: a name that is missing or null was
+ * not measured and is shown as "-", which is not the same as 0.
+ *
+ * A program chooses its own comm: what a terminal could take for a command is shown as "?".
+ */
+#include "vmpagerctl/stats-print.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <json-c/json.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "util/size.h"
+
+#define PAGE_BYTES 4096
+
+struct text {
+        char s[64];
+};
+
+/* The member, or NULL where it is missing or null. */
+static struct json_object *member(struct json_object *of, const char *name)
+{
+        struct json_object *o;
+
+        return of && json_object_object_get_ex(of, name, &o) ? o : NULL;
+}
+
+static bool is_number(struct json_object *o)
+{
+        return json_object_is_type(o, json_type_int) || json_object_is_type(o, json_type_double);
+}
+
+static bool number(struct json_object *of, const char *name, uint64_t *out)
+{
+        struct json_object *o = member(of, name);
+
+        if (!is_number(o))
+                return false;
+        *out = json_object_get_uint64(o);
+        return true;
+}
+
+static struct text string(struct json_object *of, const char *name)
+{
+        struct json_object *o = member(of, name);
+        struct text t = { "-" };
+
+        if (o)
+                snprintf(t.s, sizeof(t.s), "%s", json_object_get_string(o));
+        for (char *p = t.s; *p; p++)
+                if (!isprint((unsigned char)*p))
+                        *p = '?';
+        return t;
+}
+
+static struct text count(struct json_object *of, const char *name)
+{
+        struct text t = { "-" };
+        uint64_t n;
+
+        if (number(of, name, &n))
+                snprintf(t.s, sizeof(t.s), "%" PRIu64, n);
+        return t;
+}
+
+static struct text bytes(struct json_object *of, const char *name)
+{
+        struct text t = { "-" };
+        uint64_t n;
+
+        if (number(of, name, &n))
+                size_format(n, t.s, sizeof(t.s));
+        return t;
+}
+
+/* A limit of 0 is none. */
+static struct text limit(struct json_object *of, const char *name)
+{
+        struct text t = { "none" };
+        uint64_t n;
+
+        return number(of, name, &n) && !n ? t : bytes(of, name);
+}
+
+/* A number of pages, and what it is in bytes. */
+static struct text pages(struct json_object *of, const char *name)
+{
+        struct text t = { "-" };
+        char size[32];
+        uint64_t n;
+
+        if (number(of, name, &n))
+                snprintf(t.s, sizeof(t.s), "%" PRIu64 " (%s)", n, size_format(n * PAGE_BYTES, size, sizeof(size)));
+        return t;
+}
+
+static struct text share(uint64_t part, uint64_t whole)
+{
+        struct text t = { "-" };
+
+        if (whole)
+                snprintf(t.s, sizeof(t.s), "%.1f%%", 100.0 * (double)part / (double)whole);
+        return t;
+}
+
+/* A time that JSON has in microseconds. */
+static struct text micros(struct json_object *of, const char *name)
+{
+        struct json_object *o = member(of, name);
+        struct text t = { "-" };
+
+        if (is_number(o))
+                duration_format((uint64_t)(json_object_get_double(o) * 1000.0), t.s, sizeof(t.s));
+        return t;
+}
+
+static void print_store(FILE *to, struct json_object *store)
+{
+        uint64_t used, capacity;
+
+        fprintf(to, "store    disk %s of %s", bytes(store, "disk_bytes").s, bytes(store, "disk_capacity_bytes").s);
+        if (number(store, "disk_bytes", &used) && number(store, "disk_capacity_bytes", &capacity))
+                fprintf(to, " (%s)", share(used, capacity).s);
+        fprintf(to, "   ram %s\n", bytes(store, "ram_bytes").s);
+}
+
+static void print_faults(FILE *to, struct json_object *faults)
+{
+        static const struct {
+                const char *name, *from;
+        } served[] = {
+                { "zero", "filled with zeros, never stored" },
+                { "standby", "on its way out, not yet written" },
+                { "ram", "from the store in memory" },
+                { "disk", "from the store on disk" },
+        };
+        uint64_t total = 0, n;
+
+        number(faults, "total", &total);
+        fprintf(to, "  faults     %s\n", count(faults, "total").s);
+        for (size_t i = 0; i < sizeof(served) / sizeof(served[0]); i++) {
+                struct text part = { "-" };
+
+                if (number(faults, served[i].name, &n))
+                        part = share(n, total);
+                fprintf(to, "    %-8s %12s %7s  %s\n", served[i].name, count(faults, served[i].name).s, part.s,
+                        served[i].from);
+        }
+}
+
+static void print_times(FILE *to, const char *title, struct json_object *t)
+{
+        if (!member(t, "count")) {
+                fprintf(to, "  %-10s -\n", title);
+                return;
+        }
+        fprintf(to, "  %-10s p50 %s  p99 %s  p99.9 %s  max %s  (%s faults)\n", title, micros(t, "p50").s,
+                micros(t, "p99").s, micros(t, "p999").s, micros(t, "max").s, count(t, "count").s);
+}
+
+static void print_client(FILE *to, struct json_object *c)
+{
+        uint64_t poisoned = 0;
+
+        fprintf(to, "\n%s %s\n", count(c, "pid").s, string(c, "comm").s);
+        fprintf(to, "  memory     limit %s  resident %s  peak %s\n", limit(c, "limit_bytes").s,
+                bytes(c, "resident_bytes").s, bytes(c, "peak_resident_bytes").s);
+        fprintf(to, "  pages      stored %s  in memory %s  evicted %s  written %s\n", pages(c, "stored_pages").s,
+                count(c, "ram_pages").s, count(c, "evicted_pages").s, count(c, "written_pages").s);
+        fprintf(to, "             evicted clean %s  prefetched %s  of these used %s\n", count(c, "clean_evictions").s,
+                count(c, "prefetched_pages").s, count(c, "prefetch_hits").s);
+        if (number(c, "poisoned_pages", &poisoned) && poisoned)
+                fprintf(to, "  LOST       %" PRIu64 " pages: to read one is a SIGBUS; see vmpagerd's log\n", poisoned);
+        print_faults(to, member(c, "faults"));
+        print_times(to, "served in", member(c, "service_us"));
+        print_times(to, "waited", member(c, "wait_us"));
+}
+
+void stats_print(FILE *to, struct json_object *stats)
+{
+        struct json_object *clients = member(stats, "clients");
+        size_t n = json_object_is_type(clients, json_type_array) ? json_object_array_length(clients) : 0;
+
+        fprintf(to, "vmpagerd %s   tracker %s   probes %s\n", string(stats, "version").s, string(stats, "tracker").s,
+                string(stats, "probes").s);
+        print_store(to, member(stats, "store"));
+        if (!n)
+                fprintf(to, "\nno programs\n");
+        for (size_t i = 0; i < n; i++)
+                print_client(to, json_object_array_get_idx(clients, i));
+}
