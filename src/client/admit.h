@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Under which limit a new client runs. "vmpagerctl run" is granted a limit for itself and all that descends from it; a client
- * finds its grant by going up its parents until it meets the process that holds one, or another client, whose
- * limit it then inherits. Everybody else gets the default class's limit. One thread (the main loop's).
+ * Under which limit a new client runs. "vmpagerctl run" is granted a limit for itself and all that descends from
+ * it; a client finds its grant by going up its parents until it meets the process that holds one, or another
+ * client, whose limit it then inherits. Everybody else gets the default class's limit. One thread (the main
+ * loop's).
  */
 #ifndef CLIENT_ADMIT_H
 #define CLIENT_ADMIT_H
@@ -44,12 +45,16 @@ struct admit {
 struct grant *admit_grant(struct admit *a, pid_t pid, uid_t uid, uint64_t limit);
 void admit_revoke(struct admit *a, struct grant *grant);
 
-/* A new client: finds its limit and the number of its grant (0: none), and remembers it for those that descend from it. */
+/*
+ * A new client: finds its limit and the number of its grant (0: none), and remembers it for those that descend
+ * from it.
+ */
 void admit_client(struct admit *a, pid_t pid, uid_t uid, uint64_t *limit, uint64_t *grant);
 
 /* A client has ended; its last snapshot goes to its grant. */
 void admit_ended(struct admit *a, const struct client_snapshot *last);
 
+/* Frees all grants and members. */
 void admit_clear(struct admit *a);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What a client sends is not believed: each descriptor has to be of the kind that it is meant to be, since a file on FUSE or a pipe
- * in its place could block the worker, and a memfd that shrinks could kill it.
+ * What a client sends is not believed: each descriptor has to be of the kind that it is meant to be, since a file
+ * on FUSE or a pipe in its place could block the worker, and a memfd that shrinks could kill it.
  */
 #include "client/handshake.h"
 
@@ -75,12 +75,14 @@ static int exclude(struct session *s, const struct vmpager_register *reg, struct
 
 static int set_up_space(struct session *s, struct error *e)
 {
-        s->table = mmap(NULL, HANDSHAKE_TABLE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        s->table = mmap(NULL, HANDSHAKE_TABLE_BYTES, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (s->table == MAP_FAILED) {
                 s->table = NULL;
                 return error_sys(e, -errno, "no address space for a page table");
         }
-        if (space_init(&s->space, &s->worker->pager, &s->port, s->ring, s->n_slots, s->table, HANDSHAKE_TABLE_BYTES) < 0)
+        if (space_init(&s->space, &s->worker->pager, &s->port, s->ring, s->n_slots, s->table, HANDSHAKE_TABLE_BYTES) <
+            0)
                 return error_set(e, -ENOMEM, "no memory for a client");
         s->spaced = true;
         s->space.pid = s->peer.pid;

@@ -13,8 +13,9 @@ struct error;
 uint32_t handshake_slots(uint64_t limit);
 
 /*
- * Checks what came with REGISTER and sets the session's descriptors, ring and exclusions up from it. The first three of fds
- * are userfaultfd, memfd and eventfd; all are taken over, whatever comes of it. 0, or a negative errno with e filled in.
+ * Checks what came with REGISTER and sets the session's descriptors, ring and exclusions up from it. The first
+ * three of fds are userfaultfd, memfd and eventfd; all are taken over, whatever comes of it. 0, or a negative
+ * errno with e filled in.
  */
 int handshake_register(struct session *s, const struct vmpager_register *reg, int fds[SOCK_MAX_FDS], int n_fds,
                        struct error *e);

@@ -123,9 +123,10 @@ static void port_forked(struct port *p, int fd)
 {
         struct session *s = session_of(p);
 
-        log_warning("client %d forked while it was paged: pages of its child that are in the store cannot be served yet; "
-                    "the child waits when it touches one",
-                    s->peer.pid);
+        log_warning(
+                "client %d forked while it was paged: pages of its child that are in the store cannot be served yet; "
+                "the child waits when it touches one",
+                s->peer.pid);
         (void)fd;
 }
 

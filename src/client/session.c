@@ -62,7 +62,8 @@ bool session_check_header(int sock, const struct vmpager_hdr *hdr, int len, unsi
                 return false;
         }
         if (hdr->major != VMPAGER_PROTOCOL_MAJOR) {
-                session_refuse(sock, "the client speaks protocol %u.%u, vmpagerd %u.%u: install both from the same build",
+                session_refuse(sock,
+                               "the client speaks protocol %u.%u, vmpagerd %u.%u: install both from the same build",
                                hdr->major, hdr->minor, VMPAGER_PROTOCOL_MAJOR, VMPAGER_PROTOCOL_MINOR);
                 return false;
         }
@@ -93,7 +94,10 @@ static void close_if(int *fd)
         *fd = -1;
 }
 
-/* Frees an ended session once nothing is under way for it; looks again soon while the store still has some of its memory. */
+/*
+ * Frees an ended session once nothing is under way for it; looks again soon while the store still has some of its
+ * memory.
+ */
 static void free_if_idle(struct session *s)
 {
         struct worker *w = s->worker;

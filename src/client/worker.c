@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A worker's thread does nothing but run its loop. Other threads reach it only through loop_post(): a client to take, a question
- * to answer, the order to stop. So a session needs no lock.
+ * A worker's thread does nothing but run its loop. Other threads reach it only through loop_post(): a client to
+ * take, a question to answer, the order to stop. So a session needs no lock.
  */
 #include "client/worker.h"
 
@@ -88,7 +88,9 @@ static void *run(void *arg)
 
 int worker_start(struct worker *w, unsigned number, const struct worker_config *config, struct error *e)
 {
-        struct start start = { .worker = w, .lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER, .error = e };
+        struct start start = {
+                .worker = w, .lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER, .error = e
+        };
         int r;
 
         *w = (struct worker){ .config = config, .number = number };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The control socket: one JSON object a line in, one a line out. A connection may ask as often as it likes; one question is answered
- * before the next is read.
+ * The control socket: one JSON object a line in, one a line out. A connection may ask as often as it likes; one
+ * question is answered before the next is read.
  */
 #include <errno.h>
 #include <json-c/json.h>
@@ -72,7 +72,7 @@ static struct json_object *do_version(struct server *s, struct json_object *requ
 
         (void)s;
         (void)request;
-        snprintf(protocol, sizeof(protocol), "%u.%u", VMPAGER_PROTOCOL_MAJOR, VMPAGER_PROTOCOL_MINOR);
+        snprintf(protocol, sizeof(protocol), "%d.%d", VMPAGER_PROTOCOL_MAJOR, VMPAGER_PROTOCOL_MINOR);
         json_object_object_add(o, "protocol", json_object_new_string(protocol));
         return o;
 }
@@ -108,8 +108,8 @@ static void receive(struct connection *c)
 
 static void send_rest(struct connection *c)
 {
-        loop_write(c->server->loop, &c->send_op, c->sock, c->reply + c->reply_at, (unsigned)(c->reply_len - c->reply_at),
-                   (uint64_t)-1);
+        loop_write(c->server->loop, &c->send_op, c->sock, c->reply + c->reply_at,
+                   (unsigned)(c->reply_len - c->reply_at), (uint64_t)-1);
 }
 
 /* Answers the first complete line, or reads on. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The first message on the client socket tells what the peer is. HELLO: a program that wants to be paged, which goes to a
- * worker with the limit that it is admitted under. GRANT: "vmpagerctl run", whose connection stays here: while it lasts,
- * what it starts runs under its limit, and it may ask for the statistics of that.
+ * The first message on the client socket tells what the peer is. HELLO: a program that wants to be paged, which
+ * goes to a worker with the limit that it is admitted under. GRANT: "vmpagerctl run", whose connection stays here:
+ * while it lasts, what it starts runs under its limit, and it may ask for the statistics of that.
  */
 #include <errno.h>
 #include <json-c/json.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The statistics as JSON. The names are fixed (vmpagerctl(1)): what is not measured by this build or on this kernel is null, never a
- * number that looks as if it had been.
+ * The statistics as JSON. The names are fixed (vmpagerctl(1)): what is not measured by this build or on this
+ * kernel is null, never a number that looks as if it had been.
  */
 #include <json-c/json.h>
 #include <stdlib.h>

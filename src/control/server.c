@@ -40,8 +40,8 @@ void server_start(struct server *s)
 }
 
 /*
- * The list is filled before the worker answers a question for snapshots, so whoever asks all workers first and takes the list
- * then misses no client: it is in one, or in both (and then has the same serial).
+ * The list is filled before the worker answers a question for snapshots, so whoever asks all workers first and
+ * takes the list then misses no client: it is in one, or in both (and then has the same serial).
  */
 struct ended_client {
         struct client_snapshot last;

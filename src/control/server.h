@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The main loop's side of the daemon: who connects to the client socket (a client goes on to a worker, a grant stays here), and
- * who asks on the control socket.
+ * The main loop's side of the daemon: who connects to the client socket (a client goes on to a worker, a grant
+ * stays here), and who asks on the control socket.
  */
 #ifndef CONTROL_SERVER_H
 #define CONTROL_SERVER_H
@@ -49,8 +49,8 @@ void greeting_start(struct server *s, int sock);
 void command_start(struct server *s, int sock);
 
 /*
- * The statistics of all clients (grant 0) or of one grant's, ended ones included; pid other than 0 leaves only that one. The
- * caller has to json_object_put() it. NULL without memory.
+ * The statistics of all clients (grant 0) or of one grant's, ended ones included; pid other than 0 leaves only
+ * that one. The caller has to json_object_put() it. NULL without memory.
  */
 struct json_object *report_stats(struct server *s, const struct grant *grant, pid_t pid);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * One fork. The process that stays behind only waits at a pipe, so that whoever started the daemon learns whether it serves; a
- * --ready-fd descriptor is written by that process, after the pipe.
+ * One fork. The process that stays behind only waits at a pipe, so that whoever started the daemon learns whether
+ * it serves; a --ready-fd descriptor is written by that process, after the pipe.
  */
 #include "daemon/background.h"
 

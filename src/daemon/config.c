@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The configuration is read by inih, line by line; a table says which key of which section goes where, so that an unknown key is an
- * error with a line number and not silently without effect.
+ * The configuration is read by inih, line by line; a table says which key of which section goes where, so that an
+ * unknown key is an error with a line number and not silently without effect.
  */
 #include "daemon/config.h"
 
@@ -133,11 +133,14 @@ int config_defaults(struct config *out)
 {
         long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 
-        *out = (struct config){ .workers = cpus < 1 ? 1 : cpus > 4 ? 4 : (unsigned)cpus,
+        *out = (struct config){ .workers = cpus < 1 ? 1 :
+                                           cpus > 4 ? 4 :
+                                                      (unsigned)cpus,
                                 .store = { .size = DEFAULT_STORE_SIZE } };
-        if (set_text(&out->socket, VMPAGER_DEFAULT_SOCKET) < 0 || set_text(&out->control, VMPAGER_DEFAULT_CONTROL) < 0 ||
-            set_text(&out->state, VMPAGER_DEFAULT_STATE) < 0 || set_text(&out->store.name, "default") < 0 ||
-            set_text(&out->store.path, DEFAULT_STORE_PATH) < 0 || set_text(&out->class_.name, "default") < 0) {
+        if (set_text(&out->socket, VMPAGER_DEFAULT_SOCKET) < 0 ||
+            set_text(&out->control, VMPAGER_DEFAULT_CONTROL) < 0 || set_text(&out->state, VMPAGER_DEFAULT_STATE) < 0 ||
+            set_text(&out->store.name, "default") < 0 || set_text(&out->store.path, DEFAULT_STORE_PATH) < 0 ||
+            set_text(&out->class_.name, "default") < 0) {
                 config_clear(out);
                 return -ENOMEM;
         }
@@ -165,8 +168,8 @@ int config_read(const char *path, struct config *out, struct error *e)
                 wrong(&r, at, "this line is not \"[section]\" or \"key = value\"", "");
         if (at < 0 || r.wrong) {
                 config_clear(&c);
-                return error_set(e, -EINVAL, "the configuration %s has %d wrong line%s (see above): mend them", path, r.wrong,
-                                 r.wrong == 1 ? "" : "s");
+                return error_set(e, -EINVAL, "the configuration %s has %d wrong line%s (see above): mend them", path,
+                                 r.wrong, r.wrong == 1 ? "" : "s");
         }
         *out = c;
         return 0;

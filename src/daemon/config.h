@@ -30,8 +30,9 @@ struct config {
 };
 
 /*
- * Reads a file (INI, see vmpagerd(8)). Every line that is wrong is said on stderr with its number; returns -EINVAL then, or
- * another negative errno with e filled in where the file cannot be read. On success the caller has to config_clear().
+ * Reads a file (INI, see vmpagerd(8)). Every line that is wrong is said on stderr with its number; returns -EINVAL
+ * then, or another negative errno with e filled in where the file cannot be read. On success the caller has to
+ * config_clear().
  */
 int config_read(const char *path, struct config *out, struct error *e);
 
@@ -41,6 +42,7 @@ int config_defaults(struct config *out);
 /* Whether it is complete and makes sense: 0, or -EINVAL with e filled in. */
 int config_check(const struct config *c, uint64_t memory, struct error *e);
 
+/* Frees what config_read() or config_defaults() allocated. */
 void config_clear(struct config *c);
 
 #endif

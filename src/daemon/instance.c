@@ -101,7 +101,8 @@ static int start_all(struct instance *d, uint64_t memory, struct error *e)
         int r;
 
         if (geteuid() != 0)
-                return error_set(e, -EPERM, "vmpagerd needs root: it hands out userfaultfds and reads its clients' page maps");
+                return error_set(e, -EPERM,
+                                 "vmpagerd needs root: it hands out userfaultfds and reads its clients' page maps");
         r = config_check(d->config, memory, e);
         if (r < 0)
                 return r;
@@ -110,7 +111,8 @@ static int start_all(struct instance *d, uint64_t memory, struct error *e)
                 return d->device;
         idle = idle_choose(d->config->tracker);
         if (!idle)
-                return error_set(e, -EINVAL, "tracker %s is not known or cannot work on this kernel", d->config->tracker);
+                return error_set(e, -EINVAL, "tracker %s is not known or cannot work on this kernel",
+                                 d->config->tracker);
         r = watch_signals(d, e);
         if (r < 0)
                 return r;

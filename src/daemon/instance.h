@@ -18,8 +18,8 @@ struct instance {
 };
 
 /*
- * Starts everything in order: what the kernel has, the store, the loop, the workers, the sockets. On failure what had been
- * started is stopped again, and e says what was wrong.
+ * Starts everything in order: what the kernel has, the store, the loop, the workers, the sockets. On failure what
+ * had been started is stopped again, and e says what was wrong.
  */
 int instance_start(struct instance *d, const struct config *config, uint64_t memory, struct error *e);
 

@@ -28,8 +28,8 @@ static int read_config(const struct options *o, struct config *config, struct er
 }
 
 /*
- * A pager that is itself paged out could wait for itself. What is there now is brought in and stays; what comes later stays from
- * its first touch on (page tables reserve far more address space than they will ever touch).
+ * A pager that is itself paged out could wait for itself. What is there now is brought in and stays; what comes
+ * later stays from its first touch on (page tables reserve far more address space than they will ever touch).
  */
 static void lock_memory(void)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Second chance. Eviction goes round the client's memory; a chunk whose evicted pages were wanted back since the last round
- * is warm, and is passed by once for each halving of its warmth. A chunk from which nothing was wanted back is cold.
+ * Second chance. Eviction goes round the client's memory; a chunk whose evicted pages were wanted back since the
+ * last round is warm, and is passed by once for each halving of its warmth. A chunk from which nothing was wanted
+ * back is cold.
  */
 #include "idle/idle.h"
 

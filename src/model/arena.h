@@ -5,9 +5,9 @@
 #include <stdint.h>
 
 /*
- * Memory for a page table, handed out in 4 KiB blocks that are named by number, not by address: what is built
- * in it can be mapped again elsewhere by another process. The memory is the caller's, all zeros at the start, and is touched
- * only as far as blocks were handed out.
+ * Memory for a page table, handed out in 4 KiB blocks that are named by number, not by address: what is built in
+ * it can be mapped again elsewhere by another process. The memory is the caller's, all zeros at the start, and is
+ * touched only as far as blocks were handed out.
  */
 #define ARENA_BLOCK 4096u
 #define ARENA_NONE  0u /* block 0 is the arena's own */
@@ -29,6 +29,7 @@ uint32_t arena_alloc(struct arena *a);
 /* n adjacent zeroed blocks; they cannot be given back. ARENA_NONE when there are none. */
 uint32_t arena_alloc_many(struct arena *a, uint32_t n);
 
+/* Gives a block back that arena_alloc() handed out. */
 void arena_release(struct arena *a, uint32_t block);
 
 static inline void *arena_at(const struct arena *a, uint32_t block)

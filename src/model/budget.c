@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The distances of the watermarks from the limit grow with it but stay within bounds: the gate has to leave room for what is
- * touched between two samples, eviction has to be ahead of a burst of faults, and neither may take a noticeable part of
- * a small limit.
+ * The distances of the watermarks from the limit grow with it but stay within bounds: the gate has to leave room
+ * for what is touched between two samples, eviction has to be ahead of a burst of faults, and neither may take a
+ * noticeable part of a small limit.
  */
 #include "model/budget.h"
 

@@ -49,8 +49,8 @@ int ptable_init(struct ptable *t, void *memory, uint64_t bytes);
 page_entry ptable_get(const struct ptable *t, uint64_t addr);
 
 /*
- * Makes sure that entries of addr's chunk can be set without allocation until its leaf is empty again. Returns the chunk, or
- * NULL when there is no memory or addr is beyond PTABLE_END.
+ * Makes sure that entries of addr's chunk can be set without allocation until its leaf is empty again. Returns the
+ * chunk, or NULL when there is no memory or addr is beyond PTABLE_END.
  */
 struct chunk *ptable_reserve(struct ptable *t, uint64_t addr);
 

@@ -35,6 +35,7 @@ bool region_holds(const struct region_set *s, uint64_t start, uint64_t end);
 /* Whether any of [start, end) is in the set. */
 bool region_touches(const struct region_set *s, uint64_t start, uint64_t end);
 
+/* Frees the set: empty afterwards. */
 void region_clear(struct region_set *s);
 
 #endif

@@ -30,8 +30,8 @@ int ring_slots_init(struct ring_slots *s, uint32_t n);
 void ring_slots_clear(struct ring_slots *s);
 
 /*
- * Takes up to n adjacent free slots: the whole n where such a run exists, else the longest run there is. Returns how many
- * (0: none is free), *first is the first.
+ * Takes up to n adjacent free slots: the whole n where such a run exists, else the longest run there is. Returns
+ * how many (0: none is free), *first is the first.
  */
 uint32_t ring_slots_take(struct ring_slots *s, uint32_t n, uint32_t *first);
 

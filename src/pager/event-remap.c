@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The pages have moved, and their registration with them. Whatever is under way for one (an order, a slot, a fetch) follows
- * it; orders that the agent has not carried out are void, since they name the old address.
+ * The pages have moved, and their registration with them. Whatever is under way for one (an order, a slot, a
+ * fetch) follows it; orders that the agent has not carried out are void, since they name the old address.
  */
 #include "pager/event.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The event is sent before the kernel zaps the pages, and nothing says when it has. A page that is present now may still be the
- * old one: it is CLEARED, and not evictable, until it was seen absent or was missed. In a registered range an
- * absent page comes back only through the pager, so one that is absent now needs no such mark.
+ * The event is sent before the kernel zaps the pages, and nothing says when it has. A page that is present now may
+ * still be the old one: it is CLEARED, and not evictable, until it was seen absent or was missed. In a registered
+ * range an absent page comes back only through the pager, so one that is absent now needs no such mark.
  */
 #include "pager/event.h"
 
@@ -36,7 +36,8 @@ static void mark_present(struct space *s, uint64_t start, uint64_t end)
 
 void event_remove(struct space *s, uint64_t start, uint64_t end)
 {
-        for (uint64_t a = ptable_next(&s->table, start, end); a < end; a = ptable_next(&s->table, a + PAGE_SIZE_, end)) {
+        for (uint64_t a = ptable_next(&s->table, start, end); a < end;
+             a = ptable_next(&s->table, a + PAGE_SIZE_, end)) {
                 /* An order that the agent may have carried out: its page was the old one, or is still there. */
                 bool evicting = page_state(ptable_get(&s->table, a)) == PAGE_EVICTING;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The range is gone, and another mapping may be there already, which is not registered. Orders for it were cancelled before this
- * event was let go (see fault-receive.c), so nothing of the new one was touched.
+ * The range is gone, and another mapping may be there already, which is not registered. Orders for it were
+ * cancelled before this event was let go (see fault-receive.c), so nothing of the new one was touched.
  */
 #include "pager/event.h"
 

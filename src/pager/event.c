@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the client did to its address space, as its userfaultfd tells it (userfaultfd(2), "Userfaultfd non-cooperative mode"). */
+/*
+ * What the client did to its address space, as its userfaultfd tells it (userfaultfd(2), "Userfaultfd non-
+ * cooperative mode").
+ */
 #include "pager/event.h"
 
 #include "pager/evict.h"

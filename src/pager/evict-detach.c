@@ -48,7 +48,8 @@ static uint32_t note_items(struct space *s, uint32_t b, struct vmpager_run *runs
                         item->addr = runs[i].addr + k * PAGE_SIZE_;
                         item->dropped = false;
                         fault_list_init(&item->faults);
-                        if (ptable_set(&s->table, item->addr, page_make(PAGE_EVICTING, b * VMPAGER_BATCH_PAGES + n, 0)) < 0) {
+                        if (ptable_set(&s->table, item->addr,
+                                       page_make(PAGE_EVICTING, b * VMPAGER_BATCH_PAGES + n, 0)) < 0) {
                                 runs[i].pages = k;
                                 *n_runs = k ? i + 1 : i;
                                 return n;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * First on the way of an eviction: a hand goes round the registered memory, chunk by chunk, and takes the pages that are
- * present from those that the tracker calls cold. A chunk is finished before the hand goes on, since adjacent pages
- * cost a third of scattered ones to detach, and lie together in the store.
+ * First on the way of an eviction: a hand goes round the registered memory, chunk by chunk, and takes the pages
+ * that are present from those that the tracker calls cold. A chunk is finished before the hand goes on, since
+ * adjacent pages cost a third of scattered ones to detach, and lie together in the store.
  */
 #include "pager/evict.h"
 
@@ -10,7 +10,10 @@
 
 #define RUNS 64u
 
-/* Rounds in which a tracker may call a chunk warm before it is taken all the same, and the length of a futile search. */
+/*
+ * Rounds in which a tracker may call a chunk warm before it is taken all the same, and the length of a futile
+ * search.
+ */
 #define MAX_ROUNDS 6u
 
 /* Takes the evictable pages of [start, end), which lies in one chunk, up to max. Returns where it stopped. */

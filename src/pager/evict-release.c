@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Last on the way of an eviction: the write has ended. Pages that are still on standby are STORED now, and their slots free;
- * those that were wanted back meanwhile leave their location free as well. After a failed write the pages stay where
- * they are, in the ring, and are written elsewhere later.
+ * Last on the way of an eviction: the write has ended. Pages that are still on standby are STORED now, and their
+ * slots free; those that were wanted back meanwhile leave their location free as well. After a failed write the
+ * pages stay where they are, in the ring, and are written elsewhere later.
  */
 #include "pager/evict.h"
 
@@ -35,8 +35,8 @@ void evict_release(struct store_io *io, int result)
         struct space *s = e->space;
 
         if (result < 0)
-                log_error("client %d: %u pages could not be written to the store (error %d); they stay in memory", s->pid,
-                          io->pages, -result);
+                log_error("client %d: %u pages could not be written to the store (error %d); they stay in memory",
+                          s->pid, io->pages, -result);
         for (uint32_t i = 0; i < io->pages; i++)
                 release_slot(s, e->first_slot + i, io->loc + i, result);
         s->writes--;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Third on the way of a fault: bytes that are in the store are read into a buffer of the worker's, then installed. Between
- * the two the client may have discarded, unmapped or moved the page; its events say so to the fetch, which therefore
- * looks at its own marks, and not at the address it began with, when the bytes arrive.
+ * Third on the way of a fault: bytes that are in the store are read into a buffer of the worker's, then installed.
+ * Between the two the client may have discarded, unmapped or moved the page; its events say so to the fetch, which
+ * therefore looks at its own marks, and not at the address it began with, when the bytes arrive.
  */
 #include "pager/fault.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A page that holds nothing is touched: zeros, for a thread that goes on in sequence a run of them that doubles each time. Copied
- * zeros and not the shared zero page, since that one could be written later without passing by here; the limit would not
- * hold. Only a read far below the limit gets the shared page.
+ * A page that holds nothing is touched: zeros, for a thread that goes on in sequence a run of them that doubles
+ * each time. Copied zeros and not the shared zero page, since that one could be written later without passing by
+ * here; the limit would not hold. Only a read far below the limit gets the shared page.
  */
 #include "pager/fault.h"
 

@@ -30,8 +30,9 @@ void fault_fetch_drop(struct space *s, uint32_t number);
 void fault_install_slot(struct space *s, struct fault *f, uint32_t slot);
 
 /*
- * Installs one page of bytes. Returns 1 when the page is there now (its entry is then for the caller to
- * set, waiting threads are awake), 0 when it has to be tried again after the next events, negative when the client is gone.
+ * Installs one page of bytes. Returns 1 when the page is there now (its entry is then for the caller to set,
+ * waiting threads are awake), 0 when it has to be tried again after the next events, negative when the client is
+ * gone.
  */
 int fault_install(struct space *s, uint64_t addr, const void *bytes);
 
@@ -46,7 +47,9 @@ void fault_unstall(struct space *s);
 void fault_done(struct space *s, struct fault *f, enum fault_kind kind);
 void fault_done_list(struct space *s, struct fault_list *list, enum fault_kind kind);
 
+/* A fault to be filled in by the caller, NULL without memory. fault_done() takes it back. */
 struct fault *fault_new(struct space *s);
+/* Frees all faults of a space that has ended, answered or not. */
 void fault_free_all(struct space *s);
 
 static inline void fault_list_init(struct fault_list *l)

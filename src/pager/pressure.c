@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * When to do what. Far below its limit a client is only looked at: its size is read from /proc at intervals that it
- * cannot outgrow. Near the limit all of its anonymous memory is registered, whole mappings at a time (a part would
- * split the program's mapping and make its mremap fail), so that growth passes by and can be held up; new mappings show in
- * the size of all mappings, which is read with the resident size. When the pressure is gone, mappings that hold nothing of
- * ours are given back to the kernel.
+ * When to do what. Far below its limit a client is only looked at: its size is read from /proc at intervals that
+ * it cannot outgrow. Near the limit all of its anonymous memory is registered, whole mappings at a time (a part
+ * would split the program's mapping and make its mremap fail), so that growth passes by and can be held up; new
+ * mappings show in the size of all mappings, which is read with the resident size. When the pressure is gone,
+ * mappings that hold nothing of ours are given back to the kernel.
  */
 #include <errno.h>
 

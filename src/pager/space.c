@@ -12,8 +12,8 @@
 
 #include <utlist.h>
 
-void pager_init(struct pager *p, struct store *store, struct store_port *port, const struct idle_ops *idle, char *buffers,
-                int buffers_index, const char *zeros)
+void pager_init(struct pager *p, struct store *store, struct store_port *port, const struct idle_ops *idle,
+                char *buffers, int buffers_index, const char *zeros)
 {
         *p = (struct pager){
                 .store = store,

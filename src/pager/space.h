@@ -34,7 +34,7 @@ enum fault_kind { FAULT_ZERO, FAULT_STANDBY, FAULT_RAM, FAULT_DISK, FAULT_STALE,
 /* A fault that was read and not answered yet. */
 struct fault {
         struct fault *next;
-        uint64_t addr; /* page-aligned */
+        uint64_t addr;  /* page-aligned */
         uint64_t since; /* ns */
         uint32_t tid;
         bool write;
@@ -55,7 +55,7 @@ struct fetch {
         struct fetch *next; /* in the list of free ones, or of the arrived */
 };
 
-#define PAGER_FETCHES   256u
+#define PAGER_FETCHES    256u
 #define PAGER_ZERO_BYTES (STREAM_MAX_RUN * PAGE_SIZE_)
 
 /* What the spaces of one worker share. */
@@ -63,12 +63,12 @@ struct pager {
         struct store *store;
         struct store_port *store_port;
         const struct idle_ops *idle;
-        char *buffers;      /* PAGER_FETCHES pages, registered with the loop */
-        int buffers_index;  /* -1: not registered */
-        const char *zeros;  /* PAGER_ZERO_BYTES */
+        char *buffers;     /* PAGER_FETCHES pages, registered with the loop */
+        int buffers_index; /* -1: not registered */
+        const char *zeros; /* PAGER_ZERO_BYTES */
         struct fetch fetch[PAGER_FETCHES];
         struct fetch *free_fetch;
-        bool starved; /* a fault waits for a free fetch */
+        bool starved;         /* a fault waits for a free fetch */
         struct space *spaces; /* utlist, DL */
 };
 
@@ -94,12 +94,12 @@ struct evict_io {
 
 /* Counters; one thread adds, others may read a copy taken in that thread. */
 struct space_stats {
-        uint64_t faults;                 /* messages read */
+        uint64_t faults;                /* messages read */
         uint64_t served[FAULT_N_KINDS]; /* faults answered, by where from */
         uint64_t evicted_pages, written_pages, poisoned_pages;
         uint64_t events_remove, events_unmap, events_remap, events_fork;
-        uint64_t stalls;       /* faults that had to wait for room */
-        uint64_t store_full;   /* evictions that found no room in the store */
+        uint64_t stalls;        /* faults that had to wait for room */
+        uint64_t store_full;    /* evictions that found no room in the store */
         uint64_t not_evictable; /* pages that the agent could not detach */
 };
 
@@ -136,9 +136,9 @@ struct space {
         struct evict_batch *batch; /* VMPAGER_RING_BATCHES of them */
         uint32_t posted, completed;
         uint32_t epoch;
-        uint64_t hand;       /* address at which picking goes on */
-        uint64_t in_flight;  /* pages in posted batches */
-        uint64_t unwritten;  /* standby pages for which the store had no room or a write failed */
+        uint64_t hand;         /* address at which picking goes on */
+        uint64_t in_flight;    /* pages in posted batches */
+        uint64_t unwritten;    /* standby pages for which the store had no room or a write failed */
         uint64_t futile_until; /* ns: a whole round found nothing evictable */
         struct evict_io *free_io;
         uint32_t writes; /* evict_io under way */
@@ -176,7 +176,7 @@ void space_set_limit(struct space *s, uint64_t limit);
 void space_tick(struct space *s);
 
 /* Sets up what the spaces of a worker share; buffers as in struct pager. */
-void pager_init(struct pager *p, struct store *store, struct store_port *port, const struct idle_ops *idle, char *buffers,
-                int buffers_index, const char *zeros);
+void pager_init(struct pager *p, struct store *store, struct store_port *port, const struct idle_ops *idle,
+                char *buffers, int buffers_index, const char *zeros);
 
 #endif
