@@ -21,7 +21,7 @@
  * daemon never reads events while a MOVE is going on, and the agent never begins one while the
  * daemon reads:
  *
- *     agent:   moving = 1;  if (reading) { moving = 0; wait until !reading; again }
+ *     agent:   moving = 1;  if (reading) { moving = 0; add 1 to the eventfd; wait until !reading; again }
  *              if (epoch != batch's epoch) cancel, else MOVE
  *              moving = 0;  if (reading) add 1 to the eventfd
  *     daemon:  reading = 1; if (moving) try again when the eventfd says so

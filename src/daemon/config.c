@@ -6,6 +6,7 @@
 #include "daemon/config.h"
 
 #include <errno.h>
+#define INI_HANDLER_LINENO 1 /* the library hands the number over; its header only knows when it is told */
 #include <ini.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -53,7 +53,7 @@ uint64_t budget_excess(struct budget *b, uint64_t in_flight);
 
 /*
  * Nanoseconds until the next sample, so that a client cannot grow past the gate in between: it is taken to touch at
- * most 4 GiB a second.
+ * most 4 GB a second.
  */
 uint64_t budget_next_sample(const struct budget *b);
 

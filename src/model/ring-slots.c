@@ -49,8 +49,10 @@ uint32_t ring_slots_take(struct ring_slots *s, uint32_t n, uint32_t *first)
                 }
                 seen += len + 1;
                 at += len + 1;
-                if (at >= s->n)
+                if (at >= s->n) {
+                        seen -= at - s->n; /* the run ended with the array, not at a used slot */
                         at = 0;
+                }
         }
         for (uint32_t i = best; i < best + best_len; i++)
                 s->v[i].used = 1;

@@ -71,13 +71,16 @@ void evict_write(struct space *s, uint32_t first, uint32_t n)
                 }
                 got = start(s, first, len);
                 if (got == 0) {
-                        if (s->unwritten == 0)
+                        if (!s->store_is_full)
                                 log_warning("client %d: the store is full: eviction waits until pages come back or go "
                                             "away; give the store more room, or the client a higher limit",
                                             s->pid);
-                        s->stats.store_full++;
+                        s->stats.store_full += !s->store_is_full;
+                        s->store_is_full = true;
                         s->unwritten += len;
                         got = len;
+                } else {
+                        s->store_is_full = false;
                 }
                 first += got;
         }

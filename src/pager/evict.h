@@ -13,7 +13,7 @@ void evict_completed(struct space *s);
 /* Chooses pages: up to max of them as runs (at most VMPAGER_BATCH_PAGES). Returns how many pages. */
 uint32_t evict_pick(struct space *s, struct vmpager_run *runs, uint32_t max, uint32_t *n_runs);
 
-/* Whether waiting for room is in vain: nothing can be detached, or the store is full and stays so. */
+/* Whether waiting for room is in vain: a whole round found nothing that can be detached. */
 bool evict_is_hopeless(const struct space *s);
 
 /* The page that an EVICTING entry's index names. */

@@ -128,7 +128,8 @@ void fault_fetch(struct space *s, struct fault *f)
                 return;
         }
         if (!budget_reserve(&s->budget, PAGE_SIZE_)) {
-                if (!evict_is_hopeless(s)) {
+                /* A full store gets room by this very fetch; waiting for an eviction would be for ever. */
+                if (!evict_is_hopeless(s) && !s->store_is_full) {
                         fault_stall(s, f);
                         return;
                 }

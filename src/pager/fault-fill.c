@@ -34,6 +34,9 @@ static int64_t give_zeros(struct space *s, const struct fault *f, uint64_t len)
         if (!f->write && !s->budget.gated)
                 return s->port->ops->zeropage(s->port, f->addr, PAGE_SIZE_);
         r = s->port->ops->copy(s->port, f->addr, s->pager->zeros, len);
+        /* A run across two mappings is refused whole, however they touch: then one page, which lies in one. */
+        if ((r == -ENOENT || r == -EINVAL) && len > PAGE_SIZE_)
+                r = s->port->ops->copy(s->port, f->addr, s->pager->zeros, PAGE_SIZE_);
         if (r > 0)
                 budget_installed(&s->budget, (uint64_t)r);
         return r;

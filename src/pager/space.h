@@ -99,7 +99,7 @@ struct space_stats {
         uint64_t evicted_pages, written_pages, poisoned_pages;
         uint64_t events_remove, events_unmap, events_remap, events_fork;
         uint64_t stalls;        /* faults that had to wait for room */
-        uint64_t store_full;    /* evictions that found no room in the store */
+        uint64_t store_full;    /* times that the store was found full */
         uint64_t not_evictable; /* pages that the agent could not detach */
 };
 
@@ -139,6 +139,7 @@ struct space {
         uint64_t hand;         /* address at which picking goes on */
         uint64_t in_flight;    /* pages in posted batches */
         uint64_t unwritten;    /* standby pages for which the store had no room or a write failed */
+        bool store_is_full;    /* the last write found no room */
         uint64_t futile_until; /* ns: a whole round found nothing evictable */
         struct evict_io *free_io;
         uint32_t writes; /* evict_io under way */

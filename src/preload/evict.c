@@ -217,9 +217,9 @@ static long evict_move_pages(const struct agent *a, uint64_t from, uint32_t to, 
 
 /*
  * What an error at one page means. EEXIST says that the page's place in staging is taken. It was empty,
- * and only we move pages there, so the page was moved: Linux 6.18 can move pages and then forget
- * them in its count, when a transient condition made it start over (move_pages() in mm/userfaultfd.c keeps
- * the EAGAIN of the first try). Taking it for a refusal would lose the page.
+ * and only we move pages there, so the page was moved: where a transient condition, such as compaction of
+ * memory, makes Linux 6.18 start over within a MOVE, it moves pages and leaves them out of its count (move_pages()
+ * in mm/userfaultfd.c keeps the EAGAIN of the first try). Taking it for a refusal would lose the page.
  */
 static enum vmpager_result evict_result_of(long error)
 {

@@ -247,7 +247,7 @@ static bool handshake_map_staging(struct agent *a)
         long error = sys_call(SYS_mmap, a->staging, bytes, PROT_READ | PROT_WRITE,
                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
 
-        if (error < 0 && error > -4096)
+        if (sys_failed(error))
                 return agent_refuse(a, "cannot map the staging area", error, ADVICE_MEMORY);
         sys_call(SYS_madvise, a->staging, bytes, MADV_DONTFORK);
         sys_call(SYS_prctl, PR_SET_VMA, PR_SET_VMA_ANON_NAME, a->staging, bytes, "vmpager");
@@ -267,10 +267,11 @@ static bool handshake_make_ring(struct agent *a, int *fd)
                 error = sys_call(SYS_fcntl, *fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
         if (error < 0)
                 return agent_refuse(a, "cannot size and seal the ring", error, ADVICE_MEMORY);
-        error = sys_call(SYS_mmap, 0, a->ring_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
-        if (error < 0 && error > -4096)
-                return agent_refuse(a, "cannot map the ring", error, ADVICE_MEMORY);
-        a->ring = (struct vmpager_ring *)error;
+
+        long mapped = sys_call(SYS_mmap, 0, a->ring_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
+        if (sys_failed(mapped))
+                return agent_refuse(a, "cannot map the ring", mapped, ADVICE_MEMORY);
+        a->ring = (struct vmpager_ring *)mapped;
         a->slots = (uint8_t *)a->ring + VMPAGER_RING_SLOTS_AT;
         sys_call(SYS_madvise, a->ring, a->ring_bytes, MADV_DONTFORK);
         return true;

@@ -10,6 +10,7 @@
 #include <linux/futex.h>
 #include <linux/time_types.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/syscall.h>
 
@@ -66,6 +67,12 @@ static inline void sys_pause(void)
 #define sys_call(...) sys_call_(__VA_ARGS__, 0, 0, 0, 0, 0, 0)
 #define sys_call_(nr, a, b, c, d, e, f, ...) \
         sys_call6((nr), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
+
+/* Whether a system call that returns an address failed. */
+static inline bool sys_failed(long ret)
+{
+        return (unsigned long)ret > -4096ul;
+}
 
 static inline long sys_ioctl(int fd, unsigned long request, const void *argument)
 {

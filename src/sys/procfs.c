@@ -247,17 +247,6 @@ static int scan(int pagemap, uint64_t start, uint64_t end, struct page_region *r
         return n;
 }
 
-/* Adds [start, end) to the runs, at the last one's end if it fits there. */
-static unsigned append(struct procfs_run *runs, unsigned n, const struct page_region *region)
-{
-        if (n && runs[n - 1].end == region->start) {
-                runs[n - 1].end = region->end;
-                return n;
-        }
-        runs[n] = (struct procfs_run){ region->start, region->end };
-        return n + 1;
-}
-
 int procfs_present(const struct procfs *p, uint64_t start, uint64_t end, struct procfs_run *runs, unsigned max_runs,
                    uint64_t max_pages, uint64_t *next)
 {
@@ -274,7 +263,7 @@ int procfs_present(const struct procfs *p, uint64_t start, uint64_t end, struct 
                 if (got == 0)
                         break; /* start is the end now */
                 for (int i = 0; i < got; i++) {
-                        n = append(runs, n, &regions[i]);
+                        runs[n++] = (struct procfs_run){ regions[i].start, regions[i].end };
                         max_pages -= (regions[i].end - regions[i].start) / page;
                 }
         }

@@ -93,12 +93,10 @@ int sock_listen(const char *path, int type, mode_t mode, struct error *e)
         fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (fd < 0)
                 return error_sys(e, -errno, "cannot make a socket");
-        /* bind(2) takes the mode from here, less the umask; so it is at no time wider than asked for. */
-        if (fchmod(fd, mode) < 0)
-                return error_sys(e, -errno, "cannot set the mode of a socket");
         r = take_path(fd, &sa, type, e);
         if (r < 0)
                 return r;
+        /* Before listen() nobody can connect, whatever mode the umask gave. */
         if (chmod(path, mode) < 0 || listen(fd, SOMAXCONN) < 0) {
                 r = error_sys(e, -errno, "cannot listen on %s", path);
                 unlink(path);

@@ -67,8 +67,8 @@ START_TEST(test_nothing_visible)
         rig_listen(&rig);
         rig_spawn(&rig, "SOMETHING=else");
         rig_handshake(&rig);
-        snprintf(expected, sizeof(expected), "begin errno=0 mask=0 fd=3 LD_PRELOAD=%s VMPAGER_SOCKET=%s SOMETHING=else\n",
-                 RIG_LIBRARY, rig_socket());
+        snprintf(expected, sizeof(expected), "begin errno=0 mask=0 fd=3 LD_PRELOAD=%s VMPAGER_SOCKET=%s "
+                 "SOMETHING=else\n", RIG_LIBRARY, rig_socket());
         ck_assert_str_eq(rig.begin, expected);
 }
 END_TEST
@@ -81,7 +81,8 @@ START_TEST(test_own_descriptors)
         ck_assert_uint_eq(descriptors((unsigned)rig.pid, list, sizeof(list)), 3);
         ck_assert_msg(!strstr(list, "socket") && !strstr(list, "anon_inode") && !strstr(list, "memfd"), "%s", list);
         ck_assert_uint_eq(descriptors(rig.reg.agent_tid, list, sizeof(list)), 3);
-        ck_assert_msg(strstr(list, "socket:") && strstr(list, "[userfaultfd]") && strstr(list, "[eventfd]"), "%s", list);
+        ck_assert_msg(strstr(list, "socket:") && strstr(list, "[userfaultfd]") && strstr(list, "[eventfd]"),
+                      "%s", list);
         ck_assert_str_eq(status_of(rig.reg.agent_tid, "Name"), "vmpager-agent");
 }
 END_TEST

@@ -407,6 +407,54 @@ START_TEST(test_daemon_dies)
 }
 END_TEST
 
+static pid_t compact_memory(void)
+{
+        pid_t pid = fork();
+
+        if (pid == 0) {
+                int fd = open("/proc/sys/vm/compact_memory", O_WRONLY | O_CLOEXEC);
+
+                prctl(PR_SET_PDEATHSIG, SIGKILL);
+                while (pwrite(fd, "1", 1, 0) == 1)
+                        ;
+                _exit(1);
+        }
+        return pid;
+}
+
+/* The kernel moves pages from one place in memory to another meanwhile, which makes MOVE start over in the middle: no
+ * page may be lost, whatever is said of it. */
+START_TEST(test_compaction)
+{
+        const unsigned pages = VMPAGER_BATCH_PAGES;
+        pid_t compactor;
+
+        rig_start(&rig, 0);
+        compactor = compact_memory();
+        for (unsigned round = 0; round < 300; round++) {
+                uint64_t p = rig_map(&rig, pages, round + 1);
+                struct vmpager_batch *b = rig_batch(&rig, 0);
+                unsigned slot = 0;
+
+                rig_watch(&rig, p, pages);
+                rig_add_run(b, p, pages);
+                rig_evict(&rig);
+                for (unsigned i = 0; i < pages; i++) {
+                        if (b->result[i] == VMPAGER_RES_MOVED) {
+                                expect_slot(slot++, round + 1, i);
+                                ck_assert(!rig_present(&rig, p + i * PAGE));
+                        } else {
+                                ck_assert(b->result[i] == VMPAGER_RES_BUSY || b->result[i] == VMPAGER_RES_CANCELLED);
+                                rig_do(&rig, "check %lu %u %u", p + i * PAGE, round + 1, i);
+                        }
+                }
+                rig_do(&rig, "unmap %lu %u", p, pages);
+        }
+        kill(compactor, SIGKILL);
+        waitpid(compactor, NULL, 0);
+}
+END_TEST
+
 /* mlockall() fills and locks staging with everything else; the program then unlocks what is its own. */
 START_TEST(test_staging_locked)
 {
@@ -452,6 +500,7 @@ int main(void)
         tcase_add_test(tc, test_gate_closed);
         tcase_add_test(tc, test_gate_contended);
         tcase_add_test(tc, test_daemon_dies);
+        tcase_add_test(tc, test_compaction);
         tcase_add_test(tc, test_staging_locked);
         suite_add_tcase(suite, tc);
 

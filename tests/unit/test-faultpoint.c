@@ -85,7 +85,8 @@ END_TEST
 START_TEST(test_refused)
 {
         static const char *const bad[] = {
-                "a",           "=errno:EIO",  "a=",          "a=errno",      "a=errno:",     "a=errno:EWHAT", "a=errno:5",
+                "a",           "=errno:EIO",  "a=",          "a=errno",      "a=errno:",     "a=errno:EWHAT",
+                "a=errno:5",
                 "a=delay:50",  "a=delay:",    "a=short:-1",  "a=short:many", "a=kill:9",     "a=explode",     "a=none",
                 "a=errno:EIO@", "a=errno:EIOx", "a=errno:EIOx0", "a=errno:EIO@-1", "a=errno:EIO@1x", "a=errno:EIOx1@1",
                 "a=errno:EIO,", ",",           "b=errno:EIO,a", "a=short:99999999999999999999",

@@ -323,7 +323,7 @@ START_TEST(test_mapping_text)
                                    "00406000-00407000 rw-s 00000000 00:01 1024                /dev/zero (deleted)\n"
                                    "00407000-00408000 rw-s 00000000 00:0f 1050                anon_inode:[io_uring]\n"
                                    "00408000-00409000 rw-s 00000000 00:01 2                   /SYSV00000000 (deleted)\n"
-                                   "00409000-0040a000 rw-p 00000000 00:0e 7                   /anon_hugepage (deleted)\n"
+                                   "00409000-0040a000 rw-p 00000000 00:0e 7                  /anon_hugepage (deleted)\n"
                                    "7ffffffde000-7ffffffff000 rw-p 00000000 00:00 0           [stack]\n"
                                    "7ffffffff000-8000000000000 r--p 00000000 00:00 0          [vvar_vclock]\n"
                                    "ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0   [vsyscall]\n";
@@ -459,7 +459,8 @@ START_TEST(test_present_limits)
         static const struct {
                 unsigned runs;
                 uint64_t pages;
-        } limits[] = { { 1, UINT64_MAX }, { 600, 1 }, { 3, 7 }, { 600, 256 }, { 256, 300 }, { 257, 1000 }, { 600, 10000 } };
+        } limits[] = { { 1, UINT64_MAX }, { 600, 1 }, { 3, 7 }, { 600, 256 }, { 256, 300 }, { 257, 1000 },
+                       { 600, 10000 } };
 
         for (unsigned l = 0; l < sizeof(limits) / sizeof(*limits); l++) {
                 uint64_t at = addr(mem), end = at + (uint64_t)PAGES * PAGE, next, pages;
