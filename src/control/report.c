@@ -80,6 +80,7 @@ static struct json_object *client(const struct client_snapshot *c)
         put(o, "poisoned_pages", c->stats.poisoned_pages);
         put(o, "standby_pages", c->standby_pages);
         put(o, "stalled_faults", c->stats.stalls);
+        put(o, "over_limit_pages", c->stats.over_limit);
         put(o, "not_evictable", c->stats.not_evictable);
         put(o, "store_full", c->stats.store_full);
         put(o, "table_bytes", c->table_bytes);

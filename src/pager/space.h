@@ -100,6 +100,7 @@ struct space_stats {
         uint64_t events_remove, events_unmap, events_remap, events_fork;
         uint64_t stalls;        /* faults that had to wait for room */
         uint64_t store_full;    /* times that the store was found full */
+        uint64_t over_limit;    /* pages given beyond the limit, since nothing could be evicted */
         uint64_t not_evictable; /* pages that the agent could not detach */
 };
 

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A space with nothing real around it: a client of RIG_PAGES pages in memory of the test's, with the kernel's rules for
+ * userfaultfd (an unread event makes COPY fail, a woken thread that still misses its page faults again), an agent
+ * that carries out batches when it is told to, and a store whose I/O ends when it is told to. Pages are named by number.
+ *
+ * What is in a page is told by a seed: 0 is zeros, all others a pattern of page number and seed.
+ */
+#ifndef TESTS_PAGER_RIG_H
+#define TESTS_PAGER_RIG_H
+
+#include <check.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "idle/idle.h"
+#include "model/page.h"
+#include "pager/event.h"
+#include "pager/evict.h"
+#include "pager/fault.h"
+#include "pager/space.h"
+#include "unit-run.h"
+
+#define RIG_MIB     (UINT64_C(1) << 20)
+#define RIG_PAGES   1024u /* two chunks */
+#define RIG_MAPPED  512u  /* pages 0 .. RIG_MAPPED - 1 are mapped at first, the others are room for a REMAP */
+#define RIG_SLOTS   512u
+#define RIG_LOCS    4096u
+#define RIG_IOS     1024u
+#define RIG_MSGS    2048u
+#define RIG_BASE    UINT64_C(0x7f1200000000)
+#define RIG_LIMIT   (64 * RIG_MIB)
+#define RIG_MAIN    100u /* the thread that rig_touch() is */
+
+struct rig_page {
+        bool mapped, present, poisoned;
+        uint8_t result;    /* what the agent is to answer for it; VMPAGER_RES_NONE: what is true */
+        uint32_t waiting;  /* threads */
+        uint32_t tid;      /* the last of them */
+        bool write;
+        uint32_t segv;     /* threads that were woken where nothing is mapped any more */
+};
+
+struct rig {
+        struct port port; /* first */
+        struct store_port store_port;
+        struct store store;
+        struct pager pager;
+        struct space space;
+        struct vmpager_ring *ring;
+        unsigned char *memory;
+        struct rig_page page[RIG_PAGES];
+        uint64_t ballast; /* bytes that count as resident beside the pages */
+        uint64_t now, timer_at;
+        bool again, gone;
+        unsigned killed, kicks, ungates, reads, forked, enlisted, discharged, zeropages;
+        int forked_fd;
+        int copy_error;        /* COPY fails with it, copy_errors times */
+        unsigned copy_errors;
+
+        struct uffd_msg msg[RIG_MSGS];
+        unsigned n_msgs;
+
+        uint32_t moved; /* batches whose pages the agent has moved; ring->completed follows */
+
+        uint32_t refs[RIG_LOCS];
+        unsigned char *stored;
+        uint32_t capacity, allocated;
+        struct store_io *io[RIG_IOS];
+        unsigned n_ios;
+};
+
+/* A client with a limit, gated, all of its memory registered, nothing evicted, nothing under way. */
+struct rig *rig_new(void);
+
+/* Ends the client, whatever is under way, and checks that no location is in use after the last I/O. */
+void rig_free(struct rig *r);
+
+static inline uint64_t rig_addr(unsigned page)
+{
+        return RIG_BASE + page * PAGE_SIZE_;
+}
+
+/* The client. put: the page is present with these bytes. holds: it is present, and has them. */
+void rig_put(struct rig *r, unsigned page, unsigned seed);
+void rig_put_many(struct rig *r, unsigned first, unsigned n, unsigned seed);
+bool rig_holds(const struct rig *r, unsigned page, unsigned seed);
+bool rig_holds_many(const struct rig *r, unsigned first, unsigned n, unsigned seed);
+
+/* A thread touches a page: nothing if it is present, else a message, which rig_receive() makes the pager read. */
+void rig_touch_as(struct rig *r, uint32_t tid, unsigned page, bool write);
+void rig_touch(struct rig *r, unsigned page);
+void rig_receive(struct rig *r);
+
+/* Events. REMOVE comes in two steps, as the kernel does it: the message, and the zap at some time after it was read. */
+void rig_remove(struct rig *r, unsigned first, unsigned n);
+void rig_zap(struct rig *r, unsigned first, unsigned n);
+void rig_unmap(struct rig *r, unsigned first, unsigned n);
+void rig_remap(struct rig *r, unsigned from, unsigned to, unsigned n);
+
+/* Time and pressure. press: no room is left, batches are posted. relax: growth is gated, nothing is to be evicted. */
+void rig_tick(struct rig *r, uint64_t ns);
+void rig_press(struct rig *r);
+void rig_relax(struct rig *r);
+
+/* The agent: moves the pages of all posted batches; says so; both, and the pager takes the answer. */
+void rig_move(struct rig *r);
+void rig_complete(struct rig *r);
+void rig_agent(struct rig *r);
+
+/* The store: ends all I/O that is under way, or the oldest one, with a result of 0 or a negative errno. */
+void rig_store(struct rig *r, int result);
+void rig_store_one(struct rig *r, int result);
+uint32_t rig_refs(const struct rig *r);
+
+enum page_state rig_state(const struct rig *r, unsigned page);
+
+/* Checks the state of n pages. */
+void rig_expect(const struct rig *r, unsigned first, unsigned n, enum page_state state);
+
+/* Takes what is present from first on to a state, EVICTING, STANDBY or STORED, and takes the pressure off. */
+void rig_evict_to(struct rig *r, unsigned first, unsigned n, enum page_state state);
+
+#endif
