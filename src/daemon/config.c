@@ -20,7 +20,6 @@
 #include "util/size.h"
 
 #define DEFAULT_STORE_PATH "/var/lib/vmpager/default.store"
-#define DEFAULT_STORE_SIZE (8ull << 30)
 
 struct reading {
         struct config *config;
@@ -134,10 +133,7 @@ int config_defaults(struct config *out)
 {
         long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 
-        *out = (struct config){ .workers = cpus < 1 ? 1 :
-                                           cpus > 4 ? 4 :
-                                                      (unsigned)cpus,
-                                .store = { .size = DEFAULT_STORE_SIZE } };
+        *out = (struct config){ .workers = cpus < 1 ? 1 : cpus > 4 ? 4 : (unsigned)cpus };
         if (set_text(&out->socket, VMPAGER_DEFAULT_SOCKET) < 0 ||
             set_text(&out->control, VMPAGER_DEFAULT_CONTROL) < 0 || set_text(&out->state, VMPAGER_DEFAULT_STATE) < 0 ||
             set_text(&out->store.name, "default") < 0 || set_text(&out->store.path, DEFAULT_STORE_PATH) < 0 ||

@@ -9,9 +9,12 @@ struct error;
 
 #define CONFIG_MAX_WORKERS 64
 
+/* The size of a store in a file when none is given. */
+#define CONFIG_FILE_BYTES (8ull << 30)
+
 struct config_store {
         char *name, *path;
-        uint64_t size; /* bytes; 0: not given */
+        uint64_t size; /* bytes; 0: not given: all of a device, CONFIG_FILE_BYTES for a file */
         bool keep;
 };
 

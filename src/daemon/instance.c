@@ -49,6 +49,10 @@ static int open_store(struct instance *d, struct error *e)
 {
         const struct config_store *s = &d->config->store;
         struct disk_config disk = { .name = s->name, .path = s->path, .size = s->size, .unlink_on_close = !s->keep };
+        struct stat st;
+
+        if (disk.size == 0 && (stat(s->path, &st) < 0 || !S_ISBLK(st.st_mode)))
+                disk.size = CONFIG_FILE_BYTES;
 
         return disk_open(&disk, &d->store, e);
 }
@@ -103,9 +107,6 @@ static int start_all(struct instance *d, uint64_t memory, struct error *e)
         if (geteuid() != 0)
                 return error_set(e, -EPERM,
                                  "vmpagerd needs root: it hands out userfaultfds and reads its clients' page maps");
-        r = config_check(d->config, memory, e);
-        if (r < 0)
-                return r;
         d->device = uffd_device(&features, e);
         if (d->device < 0)
                 return d->device;

@@ -51,10 +51,9 @@ static void allow_descriptors(void)
         }
 }
 
-static int serve(const struct options *o, const struct config *config, struct error *e)
+static int serve(const struct options *o, const struct config *config, uint64_t memory, struct error *e)
 {
         static struct instance instance;
-        uint64_t memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
         int r, ready = o->ready_fd;
 
         if (!o->foreground) {
@@ -77,6 +76,7 @@ static int serve(const struct options *o, const struct config *config, struct er
 
 int main(int argc, char **argv)
 {
+        uint64_t memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
         struct error e = { 0 };
         struct config config;
         struct options o;
@@ -87,8 +87,10 @@ int main(int argc, char **argv)
         r = faultpoint_set(getenv("VMPAGER_FAULTPOINTS"), &e);
         if (r == 0)
                 r = read_config(&o, &config, &e);
+        if (r == 0)
+                r = config_check(&config, memory, &e);
         if (r == 0 && !o.check)
-                r = serve(&o, &config, &e);
+                r = serve(&o, &config, memory, &e);
         if (r < 0) {
                 fprintf(stderr, "vmpagerd: %s\n", e.text[0] ? e.text : strerror(-r));
                 return 1;
