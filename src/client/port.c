@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The real way from the pager to a client: its userfaultfd, its /proc, its agent's futexes. */
+#include <errno.h>
 #include <linux/futex.h>
 #include <signal.h>
 #include <string.h>
@@ -34,6 +35,14 @@ static int64_t port_zeropage(struct port *p, uint64_t dst, uint64_t len)
 static int64_t port_poison(struct port *p, uint64_t dst, uint64_t len)
 {
         return uffd_poison(session_of(p)->uffd, dst, len);
+}
+
+/* The kernel looks at its count of changes before it looks at the address, where there is nothing. */
+static bool port_changing(struct port *p)
+{
+        struct session *s = session_of(p);
+
+        return uffd_copy(s->uffd, UFFD_NOWHERE, s->worker->pager.zeros, PAGE_SIZE_) == -EAGAIN;
 }
 
 static int port_wake(struct port *p, uint64_t start, uint64_t len)
@@ -119,17 +128,6 @@ static void port_again(struct port *p)
                 loop_defer(s->worker->loop, &s->again_op);
 }
 
-static void port_forked(struct port *p, int fd)
-{
-        struct session *s = session_of(p);
-
-        log_warning(
-                "client %d forked while it was paged: pages of its child that are in the store cannot be served yet; "
-                "the child waits when it touches one",
-                s->peer.pid);
-        (void)fd;
-}
-
 static void port_kill(struct port *p, const char *why)
 {
         struct session *s = session_of(p);
@@ -138,11 +136,26 @@ static void port_kill(struct port *p, const char *why)
         syscall(SYS_pidfd_send_signal, s->peer.pidfd, SIGKILL, NULL, 0);
 }
 
+static void port_forked(struct port *p, int fd)
+{
+        struct session *s = session_of(p);
+
+        log_warning("client %d forked while it was paged: its child's evicted pages cannot be served yet; the child "
+                    "waits when it touches one",
+                    s->peer.pid);
+        if (orphans_add(&s->worker->orphans, fd) == 0)
+                return;
+        /* Without the descriptor the child would read zeros. It is not known by number, so its parent goes with it. */
+        port_kill(p, "it forked more often than children can be kept track of");
+        close(fd);
+}
+
 const struct port_ops port_real = {
         .read = port_read,
         .copy = port_copy,
         .zeropage = port_zeropage,
         .poison = port_poison,
+        .changing = port_changing,
         .wake = port_wake,
         .enlist = port_enlist,
         .discharge = port_discharge,

@@ -52,11 +52,13 @@ static int set_up(struct worker *w, struct error *e)
         if (r < 0)
                 return error_sys(e, r, "the store cannot be used by worker %u", w->number);
         pager_init(&w->pager, w->config->store, store_port, w->config->idle, buffers, index < 0 ? -1 : index, zeros);
+        orphans_init(&w->orphans, w->loop, zeros);
         return 0;
 }
 
 static void tear_down(struct worker *w)
 {
+        orphans_clear(&w->orphans);
         store_port_close(w->pager.store_port);
         if (w->pager.buffers)
                 munmap(w->pager.buffers, PAGER_FETCHES * PAGE_SIZE_);

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "client/orphans.h"
 #include "client/snapshot.h"
 #include "pager/space.h"
 #include "sys/loop.h"
@@ -38,6 +39,7 @@ struct worker {
         pthread_t thread;
         struct loop *loop;
         struct pager pager;
+        struct orphans orphans;
         struct session *sessions; /* utlist, DL */
         size_t n_sessions;
         uint64_t last_serial;

@@ -7,34 +7,68 @@
 
 #include "util/log.h"
 
+#define PAUSE_NS 100000000ull
+
+/*
+ * After an error (no descriptor left, no memory) accepting goes on after a pause: trying again at once would only
+ * burn the processor until somebody hangs up.
+ */
+static void on_pause(struct op *op, int res, unsigned flags)
+{
+        struct server *s = op_owner(op, struct server, pause_op);
+
+        (void)flags;
+        if (res == -ECANCELED)
+                return;
+        if (!s->client_op.armed)
+                loop_accept_multishot(s->loop, &s->client_op, s->client_sock);
+        if (!s->control_op.armed)
+                loop_accept_multishot(s->loop, &s->control_op, s->control_sock);
+}
+
+/* Says that a connection could not be accepted, and sees to it that accepting goes on. */
+static void accept_failed(struct server *s, int error)
+{
+        log_warning("a connection could not be accepted: %s", strerror(-error));
+        if (!s->pause_op.armed)
+                loop_timer(s->loop, &s->pause_op, loop_now(s->loop) + PAUSE_NS);
+}
+
 static void on_client(struct op *op, int res, unsigned flags)
 {
         struct server *s = op_owner(op, struct server, client_op);
 
-        if (!(flags & LOOP_MORE) && res != -ECANCELED)
+        if (res == -ECANCELED)
+                return;
+        if (res < 0) {
+                accept_failed(s, res);
+                return;
+        }
+        if (!(flags & LOOP_MORE))
                 loop_accept_multishot(s->loop, op, s->client_sock);
-        if (res >= 0)
-                greeting_start(s, res);
-        else if (res != -ECANCELED)
-                log_warning("a client could not be accepted: %s", strerror(-res));
+        greeting_start(s, res);
 }
 
 static void on_control(struct op *op, int res, unsigned flags)
 {
         struct server *s = op_owner(op, struct server, control_op);
 
-        if (!(flags & LOOP_MORE) && res != -ECANCELED)
+        if (res == -ECANCELED)
+                return;
+        if (res < 0) {
+                accept_failed(s, res);
+                return;
+        }
+        if (!(flags & LOOP_MORE))
                 loop_accept_multishot(s->loop, op, s->control_sock);
-        if (res >= 0)
-                command_start(s, res);
-        else if (res != -ECANCELED)
-                log_warning("a control connection could not be accepted: %s", strerror(-res));
+        command_start(s, res);
 }
 
 void server_start(struct server *s)
 {
         s->client_op.done = on_client;
         s->control_op.done = on_control;
+        s->pause_op.done = on_pause;
         loop_accept_multishot(s->loop, &s->client_op, s->client_sock);
         loop_accept_multishot(s->loop, &s->control_op, s->control_sock);
 }

@@ -30,7 +30,7 @@ struct server {
         struct ended_client *ended;
 
         int client_sock, control_sock;
-        struct op client_op, control_op;
+        struct op client_op, control_op, pause_op;
 };
 
 /* Listens on both sockets: begins to accept. The sockets are the caller's. */

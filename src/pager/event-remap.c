@@ -32,11 +32,14 @@ void event_remap(struct space *s, uint64_t from, uint64_t to, uint64_t len)
 {
         uint64_t end = from + len;
 
+        /* The target was free; what is noted there can only be left over. */
+        for (uint64_t a = ptable_next(&s->table, to, to + len); a < to + len;
+             a = ptable_next(&s->table, a + PAGE_SIZE_, to + len))
+                event_drop_page(s, a, PAGE_NATIVE);
         for (uint64_t a = ptable_next(&s->table, from, end); a < end; a = ptable_next(&s->table, a + PAGE_SIZE_, end)) {
                 page_entry e = ptable_get(&s->table, a);
                 uint64_t target = to + (a - from);
 
-                event_drop_page(s, target, PAGE_NATIVE);
                 if (ptable_set(&s->table, target, e) < 0) {
                         s->port->ops->kill(s->port, "no memory for its page table");
                         return;

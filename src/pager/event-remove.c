@@ -45,3 +45,19 @@ void event_remove(struct space *s, uint64_t start, uint64_t end)
         }
         mark_present(s, start, end);
 }
+
+static void settle_absent(struct space *s, uint64_t start, uint64_t end)
+{
+        for (uint64_t a = ptable_next(&s->table, start, end); a < end; a = ptable_next(&s->table, a + PAGE_SIZE_, end))
+                if (page_state(ptable_get(&s->table, a)) == PAGE_CLEARED)
+                        ptable_set(&s->table, a, page_make(PAGE_NATIVE, 0, 0));
+}
+
+void event_settle(struct space *s, uint64_t start, uint64_t end, const struct procfs_run *present, int n)
+{
+        for (int i = 0; i < n; i++) {
+                settle_absent(s, start, present[i].start);
+                start = present[i].end;
+        }
+        settle_absent(s, start, end);
+}

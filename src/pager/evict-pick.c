@@ -7,6 +7,7 @@
 #include "pager/evict.h"
 
 #include "idle/idle.h"
+#include "pager/event.h"
 
 #define RUNS 64u
 
@@ -21,18 +22,13 @@ static uint64_t take_present(struct space *s, uint64_t start, uint64_t end, stru
                              uint32_t *n_runs, uint32_t *n_pages)
 {
         struct procfs_run run[RUNS];
-        uint64_t next, seen = start;
+        uint64_t next;
         int n = s->port->ops->present(s->port, start, end, run, RUNS, max - *n_pages, &next);
 
         if (n < 0)
                 return end;
+        event_settle(s, start, next, run, n);
         for (int i = 0; i < n; i++) {
-                /* What is absent had its REMOVE carried out. */
-                for (uint64_t a = ptable_next(&s->table, seen, run[i].start); a < run[i].start;
-                     a = ptable_next(&s->table, a + PAGE_SIZE_, run[i].start))
-                        if (page_state(ptable_get(&s->table, a)) == PAGE_CLEARED)
-                                ptable_set(&s->table, a, page_make(PAGE_NATIVE, 0, 0));
-                seen = run[i].end;
                 for (uint64_t a = run[i].start; a < run[i].end; a += PAGE_SIZE_) {
                         struct vmpager_run *last = *n_runs ? &out[*n_runs - 1] : NULL;
 

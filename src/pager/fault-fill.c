@@ -53,8 +53,8 @@ void fault_fill(struct space *s, struct fault *f)
         }
         if (budget_room(&s->budget) < PAGE_SIZE_) {
                 s->stats.over_limit++;
-                log_warning("client %d: nothing of it can be evicted (locked, pinned or shared memory): it grows beyond "
-                            "its limit",
+                log_warning("client %d: nothing of it can be evicted (locked, pinned or shared memory): it grows "
+                            "beyond its limit",
                             s->pid);
         }
         len = run_length(s, f);

@@ -88,6 +88,8 @@ void fault_receive(struct space *s)
                 act_on_events(s, msg, n);
         if (n >= 0 && n < (int)MESSAGES)
                 s->drained = true;
+        if (n >= 0 && n < (int)MESSAGES)
+                event_settle_order(s);
         gate_leave(s);
         if (n < 0) {
                 log_warning("client %d: its userfaultfd cannot be read: error %d", s->pid, -n);

@@ -25,6 +25,9 @@ struct port_ops {
         int (*enlist)(struct port *p, uint64_t start, uint64_t len);  /* UFFDIO_REGISTER */
         int (*discharge)(struct port *p, uint64_t start, uint64_t len); /* UFFDIO_UNREGISTER */
 
+        /* Whether the mappings are changing, with an event that was not read: installs are refused then. */
+        bool (*changing)(struct port *p);
+
         void (*kick)(struct port *p);   /* the agent has a new batch: wake it */
         void (*ungate)(struct port *p); /* ring->reading went to 0: wake the agent */
 

@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 
+#include "pager/event.h"
 #include "pager/evict.h"
 #include "pager/fault.h"
 #include "util/log.h"
@@ -41,6 +42,7 @@ static int enlist(const struct procfs_mapping *m, void *arg)
                 return r == -ESRCH ? r : 0;
         }
         s->drained = false;
+        s->doubtful = true;
         if (region_add(&s->regions, m->start, m->end) < 0) {
                 s->port->ops->kill(s->port, "no memory for its list of regions");
                 return -ENOMEM;
@@ -53,11 +55,31 @@ static void enlist_all(struct space *s, uint64_t mapped)
 {
         if (mapped == s->mapped)
                 return;
-        s->mapped = mapped;
-        s->port->ops->mappings(s->port, enlist, s);
+        if (s->port->ops->mappings(s->port, enlist, s) == 0)
+                s->mapped = mapped;
         /* Nothing is evicted before events older than the registration were read. */
         if (!s->drained)
                 fault_receive(s);
+}
+
+/* Whether nothing in the range is ours. A page that was only CLEARED holds nothing once it was seen absent. */
+static bool holds_nothing(struct space *s, uint64_t start, uint64_t end)
+{
+        struct procfs_run run[64];
+        uint64_t at = ptable_next(&s->table, start, end);
+
+        while (at < end) {
+                uint64_t next = end;
+                int n = s->port->ops->present(s->port, at, end, run, 64, UINT64_MAX, &next);
+
+                if (n < 0)
+                        return false;
+                event_settle(s, at, next, run, n);
+                if (ptable_next(&s->table, at, next) < next)
+                        return false;
+                at = ptable_next(&s->table, next, end);
+        }
+        return true;
 }
 
 /* Gives mappings that hold nothing of ours back to the kernel. */
@@ -66,12 +88,12 @@ static void discharge_all(struct space *s)
         for (size_t i = 0; i < s->regions.n;) {
                 struct region r = s->regions.v[i];
 
-                if (ptable_next(&s->table, r.start, r.end) < r.end ||
+                if (!holds_nothing(s, r.start, r.end) ||
                     s->port->ops->discharge(s->port, r.start, r.end - r.start) < 0) {
                         i++;
                         continue;
                 }
-                if (region_remove(&s->regions, r.start, r.end) < 0)
+                if (region_remove(&s->regions, r.start, r.end) < 0 || region_remove(&s->certain, r.start, r.end) < 0)
                         break;
         }
         s->mapped = 0;
@@ -109,8 +131,13 @@ void space_tick(struct space *s)
         uint64_t now = s->port->ops->now(s->port), next;
         struct procfs_memory m;
 
-        if (s->dying || s->port->ops->memory(s->port, &m) < 0)
+        if (s->dying)
                 return;
+        if (s->port->ops->memory(s->port, &m) < 0) {
+                /* Gone, or no descriptor is to be had: the end comes through the pidfd, so look again. */
+                s->port->ops->timer(s->port, now + CALM_NS);
+                return;
+        }
         if (s->retry.head || s->arrived)
                 fault_receive(s);
         budget_sample(&s->budget, m.anonymous);

@@ -101,6 +101,10 @@ void space_clear(struct space *s)
         s->batch = NULL;
         ring_slots_clear(&s->ring_slots);
         region_clear(&s->regions);
+        region_clear(&s->certain);
+        region_clear(&s->owed);
+        free(s->waiting.v);
+        s->waiting = (struct event_queue){ 0 };
         while (s->free_io) {
                 struct evict_io *io = s->free_io;
 

@@ -92,6 +92,12 @@ struct evict_io {
         struct evict_io *next; /* in the list of free ones */
 };
 
+/* Events in the order in which they were read. */
+struct event_queue {
+        struct uffd_msg *v;
+        size_t n, room;
+};
+
 /* Counters; one thread adds, others may read a copy taken in that thread. */
 struct space_stats {
         uint64_t faults;                /* messages read */
@@ -116,6 +122,9 @@ struct space {
 
         struct ptable table;
         struct region_set regions;
+        struct region_set certain;  /* those of regions that no unread event can be about, see event-order.c */
+        struct region_set owed;     /* moved away by a REMAP, its UNMAP was not read yet */
+        struct event_queue waiting; /* events that were read before those they depend on */
         struct region excluded[VMPAGER_MAX_EXCLUDED + 2]; /* the agent's memory */
         unsigned n_excluded;
         struct budget budget;
@@ -130,6 +139,7 @@ struct space {
         struct fault_list retry;   /* met EAGAIN: again after the next events */
         struct fetch *arrived;     /* fetches that met EAGAIN */
         bool read_pending;         /* the agent was in the gate */
+        bool doubtful;             /* regions holds more than certain */
         bool drained;              /* no event is unread since the last registration */
         bool receiving;            /* fault_receive() is running */
 

@@ -175,6 +175,18 @@ static bool evict_staging_empty(const struct agent *a)
         return !(any & 1);
 }
 
+/* What is in staging was moved there, whatever MOVE said of it (see evict_result_of()). */
+static void evict_trust_staging(const struct agent *a, struct order *o)
+{
+        uint8_t present[VMPAGER_BATCH_PAGES];
+
+        if (sys_call(SYS_mincore, a->staging, evict_staging_bytes(a), present) < 0)
+                return;
+        for (uint32_t k = 0; k < o->n_pages; k++)
+                if (present[k] & 1)
+                        o->result[k] = VMPAGER_RES_MOVED;
+}
+
 /*
  * Readies slots and staging. Slots get their memory here, since running out of it while copying would
  * be a SIGBUS. Staging is known to be empty once it is registered and was seen empty: from then on only
@@ -348,6 +360,7 @@ void evict_batch(struct agent *a, struct vmpager_batch *shared)
         evict_set_results(o.result, o.n_pages, VMPAGER_RES_CANCELLED);
         if (evict_open(a, &o)) {
                 evict_move(a, &o);
+                evict_trust_staging(a, &o);
                 evict_copy(a, &o);
                 evict_close(a);
         }

@@ -31,6 +31,9 @@ int uffd_check(uint64_t features, struct error *e);
 /* UFFDIO_API. EVENT_FORK needs CAP_SYS_PTRACE in the caller. */
 int uffd_api(int uffd, uint64_t features);
 
+/* An address where nothing is ever mapped: below vm.mmap_min_addr's default. */
+#define UFFD_NOWHERE 0x1000ull
+
 /* For missing pages. -EBUSY: another userfaultfd has the range. */
 int uffd_register(int uffd, uint64_t start, uint64_t len);
 int uffd_unregister(int uffd, uint64_t start, uint64_t len);

@@ -6,7 +6,8 @@
 # shellcheck source=tests/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 
-PYTHON=/usr/bin/python3 # the distribution's, whatever else is in PATH
+export PYTHON=/usr/bin/python3 # the distribution's, whatever else is in PATH
+# shellcheck disable=SC2034 # for the tests
 RUN=("$VMPAGERCTL" run)
 
 # The names of private daemons' directories and stores.
@@ -34,9 +35,9 @@ traces_before=" $(private_traces | paste -sd ' ') "
 # Succeeds when no directory and no store of a private daemon of this test is there.
 no_traces() {
         local path
-        while read -r path; do
-                [[ -z $path || $traces_before == *" $path "* ]] || others_trace "$path" || return 1
-        done < <(private_traces)
+        for path in $(private_traces); do
+                [[ $traces_before == *" $path "* ]] || others_trace "$path" || return 1
+        done
 }
 
 # The same, with time for what was told to go.

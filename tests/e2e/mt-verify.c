@@ -11,8 +11,9 @@
  *
  * Half of the slots are mappings: dropped, protected, moved, grown, cut at both ends, unmapped and mapped again. A
  * slot that is being unmapped is in the pool already: another thread tries to map at its address until it can, so the
- * new mapping begins before the munmap() of the old one has returned. The other half is malloc'ed memory. Besides
- * there is one block in which all threads add to words of their own, on the same pages.
+ * new mapping begins before the munmap() of the old one has returned; blocks are moved to such addresses as well, and to
+ * those that other blocks are moved from. The other half is malloc'ed memory. Besides there is one block in which all
+ * threads add to words of their own, on the same pages.
  *
  * A wrong page is told with its address, what it must hold and what it holds, and what was done with its slot; exit
  * status 1. A thread that does nothing for 30 s is told with what it was doing; exit status 3 ("hold": stays).
@@ -37,6 +38,7 @@
 #define SLOTS_EACH   6u /* for each thread */
 #define HISTORY      24u
 #define COMMON_PAGES 1024ul
+#define LEFT         4u
 #define STUCK_S      30
 
 enum slot_state { FREE, TAKEN, UNMAPPING };
@@ -75,6 +77,8 @@ static uint64_t max_pages;
 static struct thread *threads;
 static uint64_t *common;                 /* COMMON_PAGES pages, private: paged */
 static uint64_t (*counts)[COMMON_PAGES]; /* what each thread has added there */
+static _Atomic uint64_t left[LEFT];        /* addresses that blocks are leaving; 0: none */
+static _Atomic uint64_t mapped_after, moved_after; /* new mappings where an old one was just leaving */
 static _Atomic bool end;
 static pthread_mutex_t telling = PTHREAD_MUTEX_INITIALIZER;
 
@@ -140,6 +144,18 @@ static uint64_t pagemap_entry(const void *at)
         return entry;
 }
 
+/* What was done with a slot; what concerned the page is marked. */
+static void tell_past(const struct slot *s, uint64_t page)
+{
+        for (uint64_t n = s->n_past < HISTORY ? 0 : s->n_past - HISTORY; n < s->n_past; n++) {
+                const struct past *h = &s->past[n % HISTORY];
+
+                printf("  %lu ms thread %u: %s at %lx, %lu pages, [%lu, +%lu]%s\n", h->ms, h->thread, h->what,
+                       h->addr, h->pages, h->first, h->count,
+                       page >= h->first && page < h->first + h->count ? " <-" : "");
+        }
+}
+
 _Noreturn static void tell_wrong(struct thread *t, struct slot *s, uint64_t page, const uint64_t *p, uint64_t word)
 {
         uint64_t found = p[word], entry = pagemap_entry(p);
@@ -154,37 +170,36 @@ _Noreturn static void tell_wrong(struct thread *t, struct slot *s, uint64_t page
                t->number, (size_t)(s - slots), s->is_malloc ? "malloc" : "mapping", page, s->pages, (const void *)p,
                word, word_of(s->stamp[page], word), s->stamp[page], found, wrong, p[0], p[1], p[WORDS - 1],
                found - word * UINT64_C(0x9e3779b97f4a7c15), entry, now_ms());
-        for (uint64_t n = s->n_past < HISTORY ? 0 : s->n_past - HISTORY; n < s->n_past; n++) {
-                const struct past *h = &s->past[n % HISTORY];
-
-                printf("  %lu ms thread %u: %s at %lx, %lu pages, [%lu, +%lu]%s\n", h->ms, h->thread, h->what,
-                       h->addr, h->pages, h->first, h->count,
-                       page >= h->first && page < h->first + h->count ? " <-" : "");
-        }
+        tell_past(s, page);
         fflush(stdout);
         _exit(1);
+}
+
+/* The mappings that the block is in, as they are by now. */
+static void tell_mappings(const struct slot *s)
+{
+        FILE *f = fopen("/proc/self/smaps", "re");
+        unsigned long start = 0, past = 0;
+        int shown = 0;
+
+        for (char line[512]; f && fgets(line, sizeof(line), f);) {
+                if (sscanf(line, "%lx-%lx ", &start, &past) == 2)
+                        shown = start < (uintptr_t)s->base + s->pages * PAGE && past > (uintptr_t)s->base;
+                if (shown && (strchr(line, '-') || strncmp(line, "VmFlags", 7) == 0))
+                        printf("  %s", line);
+        }
 }
 
 _Noreturn static void tell_error(struct thread *t, struct slot *s, const char *what)
 {
         int error = errno;
-        char command[64];
 
         pthread_mutex_lock(&telling);
         printf("FAILED thread %u slot %zu at %p, %lu pages: %s: %s\n", t->number, (size_t)(s - slots),
                (void *)s->base, s->pages, what, strerror(error));
-        for (uint64_t n = s->n_past < HISTORY ? 0 : s->n_past - HISTORY; n < s->n_past; n++) {
-                const struct past *h = &s->past[n % HISTORY];
-
-                printf("  %lu ms thread %u: %s at %lx, %lu pages, [%lu, +%lu]\n", h->ms, h->thread, h->what, h->addr,
-                       h->pages, h->first, h->count);
-        }
+        tell_past(s, UINT64_MAX);
+        tell_mappings(s);
         fflush(stdout);
-        snprintf(command, sizeof(command), "/proc/%d/smaps", getpid());
-        (void)!freopen(command, "r", stdin);
-        for (char line[256]; fgets(line, sizeof(line), stdin);)
-                if (strchr(line, '-') || strncmp(line, "VmFlags", 7) == 0)
-                        fputs(line, stderr);
         _exit(1);
 }
 
@@ -297,11 +312,32 @@ static void protect_range(struct thread *t, struct slot *s)
                 tell_error(t, s, "mprotect to writable");
 }
 
-/* Where the block is moved to: memory of this thread, in part in use until then. */
+/* Says that a block goes from here, before it does. */
+static void leave(struct thread *t, const struct slot *s)
+{
+        atomic_store(&left[below(t, LEFT)], (uint64_t)s->base);
+}
+
+/*
+ * Where the block is moved to: an address that another thread's block is leaving, as soon as it is free, or any; in
+ * that case in part in use until then.
+ */
 static void *target(struct thread *t, struct slot *s, uint64_t pages)
 {
-        uint8_t *p = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        uint64_t until = now_ms() + 20;
+        uint8_t *p = MAP_FAILED;
 
+        if (below(t, 2)) {
+                void *hint = (void *)atomic_exchange(&left[below(t, LEFT)], 0);
+
+                while (hint && p == MAP_FAILED && now_ms() < until)
+                        p = mmap(hint, pages * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+                if (p != MAP_FAILED) {
+                        atomic_fetch_add(&moved_after, 1);
+                        return p;
+                }
+        }
+        p = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (p == MAP_FAILED)
                 tell_error(t, s, "mmap of a target");
         if (below(t, 2))
@@ -313,11 +349,12 @@ static void *target(struct thread *t, struct slot *s, uint64_t pages)
 static void move_block(struct thread *t, struct slot *s)
 {
         uint64_t pages = below(t, 3) ? 1 + below(t, max_pages) : s->pages;
-        bool fixed = below(t, 2);
-        void *p;
+        bool fixed = below(t, 3);
+        void *p = fixed ? target(t, s, pages) : NULL;
 
         remember(t, s, fixed ? "mremap to a fixed address" : "mremap", 0, pages);
-        p = fixed ? mremap(s->base, s->pages * PAGE, pages * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, target(t, s, pages)) :
+        leave(t, s);
+        p = fixed ? mremap(s->base, s->pages * PAGE, pages * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, p) :
                     mremap(s->base, s->pages * PAGE, pages * PAGE, MREMAP_MAYMOVE);
         if (p == MAP_FAILED)
                 tell_error(t, s, "mremap");
@@ -358,6 +395,8 @@ static void map_block(struct thread *t, struct slot *s)
 
                 p = mmap(s->base, s->pages * PAGE, PROT_READ | PROT_WRITE,
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+                if (!gone && p != MAP_FAILED)
+                        atomic_fetch_add(&mapped_after, 1);
                 if (gone)
                         break;
         }
@@ -378,15 +417,18 @@ static void map_block(struct thread *t, struct slot *s)
         }
 }
 
-/* Gives the slot back before its memory goes. */
+/* Gives the slot back before its memory goes; when another thread takes it soon, that one is trying to map by then. */
 static void unmap_block(struct thread *t, struct slot *s)
 {
+        uint64_t bytes = s->pages * PAGE, until = now_ms() + 5;
         uint8_t *base = s->base;
-        uint64_t bytes = s->pages * PAGE;
 
         remember(t, s, "unmap", 0, s->pages);
+        leave(t, s);
         atomic_store(&s->unmapped, false);
         atomic_store(&s->state, UNMAPPING);
+        while (atomic_load(&s->state) == UNMAPPING && now_ms() < until)
+                ;
         if (munmap(base, bytes) < 0)
                 tell_error(t, s, "munmap");
         atomic_store(&s->unmapped, true);
@@ -440,9 +482,13 @@ static void add_in_common(struct thread *t)
 /* Takes a slot out of the pool; one that nobody has mapped is mapped. */
 static struct slot *take_slot(struct thread *t)
 {
-        for (;;) {
-                struct slot *s = &slots[below(t, n_slots)];
+        for (uint64_t n = below(t, n_slots), tried = 0;; n++, tried++) {
+                struct slot *s = &slots[tried < n_slots ? n % n_slots : below(t, n_slots)];
                 int state = FREE;
+
+                /* First round: one that is being unmapped by another thread. */
+                if (tried < n_slots && (s->state != UNMAPPING || s->unmapped))
+                        continue;
 
                 if (atomic_compare_exchange_strong(&s->state, &state, TAKEN))
                         return s;
@@ -580,6 +626,7 @@ int main(int argc, char **argv)
                 steps += threads[i].steps;
         }
         check_all();
-        printf("mt-verify: %lu steps, every page right\n", steps);
+        printf("mt-verify: %lu steps, %lu mappings and %lu moves to an address just left, every page right\n", steps,
+               mapped_after, moved_after);
         return 0;
 }

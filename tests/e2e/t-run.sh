@@ -29,7 +29,8 @@ check_no_traces
 
 echo "--- input, output, descriptors, environment"
 head -c 3000000 /dev/urandom >data
-"${RUN[@]}" --private cat <data | cmp - data
+"${RUN[@]}" --private cat <data >copy
+cmp data copy
 check_eq "an empty input" "$("${RUN[@]}" --private wc -c </dev/null)" 0
 # shellcheck disable=SC2016
 listing='for fd in /proc/$$/fd/*; do printf "%s " "${fd##*/}"; done'
@@ -63,13 +64,13 @@ echo "--- statistics"
 umask 027
 echo old >stats.json
 chmod 600 stats.json
-"${RUN[@]}" --limit 64M --stats stats.json --private "$HELPERS/fill" 200 >/dev/null
+"${RUN[@]}" --limit 64M --stats stats.json --private "$HELPERS/page-writer" 200 >/dev/null
 "$PYTHON" "$here/check-stats" stats.json
 check_num "evicted pages" "$(json stats.json '.clients[0].evicted_pages')" -ge 30000
 check_num "written pages" "$(json stats.json '.clients[0].written_pages')" -ge 30000
 check_num "faults from disk" "$(json stats.json '.clients[0].faults.disk')" -ge 30000
 check_num "the limit" "$(json stats.json '.clients[0].limit_bytes')" -eq $((64 << 20))
-check_eq "the name" "$(json stats.json '.clients[0].comm')" fill
+check_eq "the name" "$(json stats.json ".clients[0].comm")" page-writer
 check_eq "the mode of a new file" "$(stat -c %a stats.json)" 640
 check_eq "left beside it" "$(compgen -G 'stats.json.*' || true)" ""
 "${RUN[@]}" --limit 64M --stats /dev/stdout --private true | jq -e .version >/dev/null
@@ -87,14 +88,14 @@ start() {
 }
 
 echo "--- CMD is killed"
-start "$HELPERS/fill" 200 cmd go
+start "$HELPERS/page-writer" 200 cmd go
 kill -KILL "$cmd"
 await_run
 check_eq "the status after SIGKILL" $status 137
 check_no_traces
 
 echo "--- vmpagerctl is killed: CMD goes on unharmed, and then all is removed"
-start "$HELPERS/fill" 200 cmd go
+start "$HELPERS/page-writer" 200 cmd go
 end_process $run KILL
 gone "$cmd" && fail "CMD ended with vmpagerctl"
 touch go
@@ -103,12 +104,12 @@ check_match "the output of CMD" "$(cat out)" '^ok$'
 check_no_traces
 
 echo "--- both are killed"
-start "$HELPERS/fill" 200 cmd go
+start "$HELPERS/page-writer" 200 cmd go
 kill -KILL $run "$cmd"
 check_no_traces
 
 echo "--- the private daemon is killed: CMD would wait for ever"
-start "$HELPERS/fill" 200 cmd go
+start "$HELPERS/page-writer" 200 cmd go
 preload=$(tr '\0' '\n' <"/proc/$cmd/environ" | sed -n 's/^LD_PRELOAD=//p')
 kill -KILL "$(pgrep -f -- "--config ${preload%/*}/vmpager.conf")"
 await_run
@@ -121,7 +122,7 @@ echo "--- CMD leaves a program behind: its daemon stays until it ends"
 rm -f cmd go
 # shellcheck disable=SC2016
 "${RUN[@]}" --limit 64M --private bash -c '"$0" 200 cmd go >out 2>&1 &
-        until [ -s cmd ]; do read -r -t 0.02 </dev/zero || true; done' "$HELPERS/fill" 2>err
+        until [ -s cmd ]; do read -r -t 0.02 </dev/zero || true; done' "$HELPERS/page-writer" 2>err
 check_match "the message" "$(cat err)" 'left behind go on'
 cmd=$(cat cmd)
 gone "$cmd" && fail "what CMD left behind has ended"
@@ -134,7 +135,7 @@ echo "--- a daemon that is there is used"
 daemon_config 512M 96M
 daemon_start
 rm -f cmd go
-"${RUN[@]}" --limit 64M --stats stats.json "$HELPERS/fill" 200 cmd go >out 2>err &
+"${RUN[@]}" --limit 64M --stats stats.json "$HELPERS/page-writer" 200 cmd go >out 2>err &
 run=$!
 wait_for 30 test -s cmd
 "$VMPAGERCTL" stats "$(cat cmd)" --json >live.json
@@ -142,14 +143,14 @@ wait_for 30 test -s cmd
 check_eq "programs" "$(json live.json '.clients | length')" 1
 check_eq "the pid" "$(json live.json '.clients[0].pid')" "$(cat cmd)"
 check_num "the limit" "$(json live.json '.clients[0].limit_bytes')" -eq $((64 << 20))
-check_match "the summary" "$("$VMPAGERCTL" stats)" "^$(cat cmd) fill$"
+check_match "the summary" "$("$VMPAGERCTL" stats)" "^$(cat cmd) page-writer$"
 check_match "the version" "$("$VMPAGERCTL" version)" '^vmpagerd [0-9.]+, protocol [0-9.]+, at '
 refused 'process id' "$VMPAGERCTL" stats 999999999
 touch go
 wait $run
 check_eq "messages" "$(cat err)" ""
 check_num "evicted pages" "$(total stats.json .evicted_pages)" -ge 30000
-"${RUN[@]}" --stats stats.json "$HELPERS/fill" 20 >/dev/null
+"${RUN[@]}" --stats stats.json "$HELPERS/page-writer" 20 >/dev/null
 check_num "the class's limit" "$(json stats.json '.clients[0].limit_bytes')" -eq $((96 << 20))
 check_eq "programs of that run" "$(json stats.json '.clients | length')" 1
 check_no_traces

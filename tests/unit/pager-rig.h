@@ -2,7 +2,7 @@
 /*
  * A space with nothing real around it: a client of RIG_PAGES pages in memory of the test's, with the kernel's rules for
  * userfaultfd (an unread event makes COPY fail, a woken thread that still misses its page faults again), an agent
- * that carries out batches when it is told to, and a store whose I/O ends when it is told to. Pages are named by number.
+ * that carries out batches when it is told to, and a store whose I/O ends when it is told to. Pages have numbers.
  *
  * What is in a page is told by a seed: 0 is zeros, all others a pattern of page number and seed.
  */
@@ -21,24 +21,24 @@
 #include "pager/space.h"
 #include "unit-run.h"
 
-#define RIG_MIB     (UINT64_C(1) << 20)
-#define RIG_PAGES   1024u /* two chunks */
-#define RIG_MAPPED  512u  /* pages 0 .. RIG_MAPPED - 1 are mapped at first, the others are room for a REMAP */
-#define RIG_SLOTS   512u
-#define RIG_LOCS    4096u
-#define RIG_IOS     1024u
-#define RIG_MSGS    2048u
-#define RIG_BASE    UINT64_C(0x7f1200000000)
-#define RIG_LIMIT   (64 * RIG_MIB)
-#define RIG_MAIN    100u /* the thread that rig_touch() is */
+#define RIG_MIB    (UINT64_C(1) << 20)
+#define RIG_PAGES  1024u /* two chunks */
+#define RIG_MAPPED 512u  /* pages 0 .. RIG_MAPPED - 1 are mapped at first, the others are room for a REMAP */
+#define RIG_SLOTS  512u
+#define RIG_LOCS   4096u
+#define RIG_IOS    1024u
+#define RIG_MSGS   2048u
+#define RIG_BASE   UINT64_C(0x7f1200000000)
+#define RIG_LIMIT  (64 * RIG_MIB)
+#define RIG_MAIN   100u /* the thread that rig_touch() is */
 
 struct rig_page {
         bool mapped, present, poisoned;
-        uint8_t result;    /* what the agent is to answer for it; VMPAGER_RES_NONE: what is true */
-        uint32_t waiting;  /* threads */
-        uint32_t tid;      /* the last of them */
+        uint8_t result;   /* what the agent is to answer for it; VMPAGER_RES_NONE: what is true */
+        uint32_t waiting; /* threads */
+        uint32_t tid;     /* the last of them */
         bool write;
-        uint32_t segv;     /* threads that were woken where nothing is mapped any more */
+        uint32_t segv; /* threads that were woken where nothing is mapped any more */
 };
 
 struct rig {
@@ -55,7 +55,7 @@ struct rig {
         bool again, gone;
         unsigned killed, kicks, ungates, reads, forked, enlisted, discharged, zeropages;
         int forked_fd;
-        int copy_error;        /* COPY fails with it, copy_errors times */
+        int copy_error; /* COPY fails with it, copy_errors times */
         unsigned copy_errors;
 
         struct uffd_msg msg[RIG_MSGS];
@@ -70,6 +70,9 @@ struct rig {
         unsigned n_ios;
 };
 
+extern const struct port_ops rig_port_ops;
+extern const struct store_ops rig_store_ops;
+
 /* A client with a limit, gated, all of its memory registered, nothing evicted, nothing under way. */
 struct rig *rig_new(void);
 
@@ -80,6 +83,11 @@ static inline uint64_t rig_addr(unsigned page)
 {
         return RIG_BASE + page * PAGE_SIZE_;
 }
+
+/* The number of the page at an address, the memory behind a page, and the message that its thread waits. */
+unsigned rig_number(uint64_t addr);
+unsigned char *rig_bytes(const struct rig *r, unsigned page);
+void rig_fault(struct rig *r, unsigned page);
 
 /* The client. put: the page is present with these bytes. holds: it is present, and has them. */
 void rig_put(struct rig *r, unsigned page, unsigned seed);

@@ -11,10 +11,10 @@
 
 #include "unit-run.h"
 
-#define MIB    (UINT64_C(1) << 20)
-#define USER   1000u
-#define OTHER  2000u
-#define DEPTH  4
+#define MIB   (UINT64_C(1) << 20)
+#define USER  1000u
+#define OTHER 2000u
+#define DEPTH 4
 
 /* chain[0] is this process, each of the others a child of the one before. */
 static pid_t chain[DEPTH];
@@ -141,7 +141,7 @@ START_TEST(test_users)
 }
 END_TEST
 
-/* A client's descendants have its limit, when whoever was granted it is gone too; of another user's client they have not. */
+/* A client's descendants have its limit, even when the grant is gone; not so those of another user's client. */
 START_TEST(test_members)
 {
         struct admit a = { .default_limit = 99 * MIB };

@@ -73,7 +73,7 @@ START_TEST(test_many_too_many)
 }
 END_TEST
 
-/* Random use against a list of who has what; now and then all of it goes to other memory, as another process sees it. */
+/* Random use against a list of who has what; now and then all of it goes to other memory, as a next process sees it. */
 START_TEST(test_random)
 {
         struct arena a = arena_new(BLOCKS);

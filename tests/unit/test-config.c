@@ -84,7 +84,7 @@ START_TEST(test_defaults)
         ck_assert(c.workers >= 1 && c.workers <= 4);
         ck_assert_str_eq(c.store.name, "default");
         ck_assert_str_ne(c.store.path, "");
-        ck_assert_uint_eq(c.store.size, 8 * GIB);
+        ck_assert_uint_eq(c.store.size, 0); /* not given */
         ck_assert(!c.store.keep);
         ck_assert_uint_eq(c.class_.limit, 0);
         config_clear(&c);
@@ -136,7 +136,8 @@ START_TEST(test_little)
         ck_assert_int_eq(read_text("", &c, NULL), 0);
         ck_assert_str_eq(c.store.name, "default");
         config_clear(&c);
-        ck_assert_int_eq(read_text("[class default]\nlimit = none\n[store default]\nkeep = no\nkeep = yes\n", &c, NULL), 0);
+        ck_assert_int_eq(read_text("[class default]\nlimit = none\n[store default]\nkeep = no\nkeep = yes\n", &c, NULL),
+                         0);
         ck_assert_uint_eq(c.class_.limit, 0);
         ck_assert(c.store.keep); /* the last one holds */
         config_clear(&c);
@@ -189,14 +190,15 @@ START_TEST(test_many_wrong)
                                    &c, &e),
                          -EINVAL);
         for (int line = 1; line <= 12; line++)
-                ck_assert_msg(said_line(line) == (line == 2 || line == 4 || line == 6 || line == 8 || line == 10 || line == 12),
+                ck_assert_msg(said_line(line) ==
+                                      (line == 2 || line == 4 || line == 6 || line == 8 || line == 10 || line == 12),
                               "line %d: %s", line, said);
         ck_assert_ptr_nonnull(strstr(e.text, "6 wrong lines"));
         ck_assert_uint_eq(c.workers, 77);
 }
 END_TEST
 
-/* A path longer than any line buffer is taken whole or refused, never cut. (Whose line number that is, is inih's choice.) */
+/* A path longer than any line buffer is taken whole or refused, never cut. (The line's number may be off by one.) */
 START_TEST(test_long_line)
 {
         char text[1024] = "[store a]\npath = /", *end = text + strlen(text);

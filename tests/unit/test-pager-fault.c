@@ -72,18 +72,18 @@ START_TEST(test_run_stops)
 {
         struct rig *r = rig_new();
 
-        rig_put_many(r, 103, 2, 5);
-        rig_evict_to(r, 103, 2, PAGE_STORED);
+        rig_put_many(r, 102, 2, 5);
+        rig_evict_to(r, 102, 2, PAGE_STORED);
         rig_touch(r, 100);
         rig_receive(r);
         rig_touch(r, 101);
         rig_receive(r);
-        ck_assert(rig_holds_many(r, 100, 3, 0));
-        rig_touch(r, 103);
+        ck_assert(rig_holds_many(r, 100, 2, 0) && !r->page[102].present);
+        rig_touch(r, 102);
         rig_receive(r);
         rig_store(r, 0);
-        ck_assert(rig_holds(r, 103, 5));
-        rig_expect(r, 104, 1, PAGE_STORED);
+        ck_assert(rig_holds(r, 102, 5));
+        rig_expect(r, 103, 1, PAGE_STORED);
         rig_free(r);
 }
 END_TEST

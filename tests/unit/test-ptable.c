@@ -129,7 +129,8 @@ START_TEST(test_random)
                                 m.leaf[i / PTABLE_LEAF] = false;
                         }
                 if (step % 100 == 0) {
-                        uint64_t from = address((unsigned)unit_random(PAGES)), to = address((unsigned)unit_random(PAGES));
+                        uint64_t from = address((unsigned)unit_random(PAGES)),
+                                 to = address((unsigned)unit_random(PAGES));
 
                         check_all(&t, &m);
                         if (from <= to)

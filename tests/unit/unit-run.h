@@ -32,7 +32,8 @@ static inline void unit_random_start(void)
         struct timespec now;
 
         clock_gettime(CLOCK_REALTIME, &now);
-        unit_random_state = given ? strtoull(given, NULL, 0) : (uint64_t)now.tv_sec * 1000000007u + (uint64_t)now.tv_nsec;
+        unit_random_state =
+                given ? strtoull(given, NULL, 0) : (uint64_t)now.tv_sec * 1000000007u + (uint64_t)now.tv_nsec;
         printf("VMPAGER_TEST_SEED=%llu\n", (unsigned long long)unit_random_state);
         fflush(stdout);
         unit_random_state |= 1;

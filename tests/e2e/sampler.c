@@ -2,7 +2,7 @@
 /*
  * Watches how much memory a process holds, every INTERVAL ms until it has ended:
  *
- *     sample-resident PID INTERVAL GO-FILE
+ *     sampler PID INTERVAL GO-FILE
  *
  * GO-FILE is made after the first sample. Held are its anonymous pages and the shared memory that it maps,
  * which is its ring: RssAnon and RssShmem of /proc/PID/status, two counters that cost the process nothing to be
@@ -54,7 +54,7 @@ int main(int argc, char **argv)
         int proc, go;
 
         if (argc != 4) {
-                fprintf(stderr, "usage: sample-resident PID INTERVAL-MS GO-FILE\n");
+                fprintf(stderr, "usage: sampler PID INTERVAL-MS GO-FILE\n");
                 return 2;
         }
         interval_us = atoi(argv[2]) * 1000;

@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * What the client does to its address space while its pages are anywhere on their way. Each of the three events is
+ * tried in every state of a page; the neighbours of the pages that it is about must not notice.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "pager-rig.h"
+
+/* Where pages 0 .. 19 are when the event comes. */
+enum where {
+        PRESENT,
+        ORDERED, /* EVICTING, and the agent has not begun */
+        MOVED,   /* EVICTING, and the agent has moved it but not said so */
+        AWAITED, /* the same, and threads wait for it */
+        WRITING, /* STANDBY */
+        STORED,
+        READING, /* FETCHING */
+        ARRIVED, /* FETCHING, and the bytes could not be installed yet */
+        LOST,    /* POISONED */
+        N_WHERE
+};
+
+#define N     20u
+#define FIRST 5u /* the event is about FIRST .. FIRST + COUNT - 1 */
+#define COUNT 10u
+
+static void touch_range(struct rig *r, unsigned first, unsigned n)
+{
+        for (unsigned i = first; i < first + n; i++)
+                rig_touch_as(r, 1000 + i, i, true);
+}
+
+static struct rig *rig_at(enum where where)
+{
+        static const enum page_state state[N_WHERE] = {
+                [PRESENT] = PAGE_NATIVE,   [ORDERED] = PAGE_EVICTING, [MOVED] = PAGE_EVICTING,
+                [AWAITED] = PAGE_EVICTING, [WRITING] = PAGE_STANDBY,  [STORED] = PAGE_STORED,
+                [READING] = PAGE_STORED,   [ARRIVED] = PAGE_STORED,   [LOST] = PAGE_STORED,
+        };
+        struct rig *r = rig_new();
+
+        rig_put_many(r, 0, N, 1);
+        if (where != PRESENT)
+                rig_evict_to(r, 0, N, state[where]);
+        if (where == MOVED || where == AWAITED)
+                rig_move(r);
+        if (where == AWAITED || where >= READING) {
+                touch_range(r, FIRST, COUNT);
+                rig_receive(r);
+                rig_expect(r, FIRST, COUNT, where == AWAITED ? PAGE_EVICTING : PAGE_FETCHING);
+        }
+        if (where == ARRIVED) {
+                r->copy_error = -EAGAIN;
+                r->copy_errors = COUNT;
+                rig_store(r, 0);
+                ck_assert_uint_eq(r->copy_errors, 0);
+        }
+        if (where == LOST)
+                rig_store(r, -EIO);
+        return r;
+}
+
+/* Lets all that is under way come to its end. */
+static void settle(struct rig *r)
+{
+        for (unsigned i = 0; i < 6; i++) {
+                rig_receive(r);
+                rig_agent(r);
+                rig_store(r, 0);
+                rig_tick(r, 1000000);
+        }
+}
+
+/* Touches pages, and lets that come to its end. */
+static void touch_settled(struct rig *r, unsigned first, unsigned n)
+{
+        touch_range(r, first, n);
+        settle(r);
+}
+
+static void nothing_left(struct rig *r)
+{
+        ck_assert_uint_eq(rig_refs(r), 0);
+        ck_assert_uint_eq(r->space.ring_slots.n_free, RIG_SLOTS);
+        ck_assert_uint_eq(r->space.budget.reserved, 0);
+        ck_assert_uint_eq(r->space.in_flight, 0);
+        ck_assert_uint_eq(r->killed, 0);
+        for (unsigned i = 0; i < RIG_PAGES; i++)
+                ck_assert_uint_eq(r->page[i].waiting, 0);
+        rig_free(r);
+}
+
+static void neighbours_live(struct rig *r)
+{
+        touch_settled(r, 0, FIRST);
+        touch_settled(r, FIRST + COUNT, N - FIRST - COUNT);
+        ck_assert(rig_holds_many(r, 0, FIRST, 1));
+        ck_assert(rig_holds_many(r, FIRST + COUNT, N - FIRST - COUNT, 1));
+}
+
+/* What was discarded is zeros, whoever wanted it before or wants it after. */
+START_TEST(test_remove)
+{
+        struct rig *r = rig_at((enum where)_i);
+
+        rig_remove(r, FIRST, COUNT);
+        rig_receive(r);
+        if (_i != ARRIVED && _i != READING)
+                rig_zap(r, FIRST, COUNT);
+        settle(r);
+        touch_settled(r, FIRST, COUNT);
+        ck_assert(rig_holds_many(r, FIRST, COUNT, 0));
+        rig_expect(r, FIRST, COUNT, PAGE_NATIVE);
+        neighbours_live(r);
+        nothing_left(r);
+}
+END_TEST
+
+START_TEST(test_unmap)
+{
+        struct rig *r = rig_at((enum where)_i);
+        uint32_t segv = 0;
+
+        rig_unmap(r, FIRST, COUNT);
+        settle(r);
+        rig_expect(r, FIRST, COUNT, PAGE_NATIVE);
+        ck_assert(!region_touches(&r->space.regions, rig_addr(FIRST), rig_addr(FIRST + COUNT)));
+        for (unsigned i = FIRST; i < FIRST + COUNT; i++) {
+                ck_assert(!r->page[i].present);
+                segv += r->page[i].segv;
+        }
+        ck_assert_uint_eq(segv, _i == AWAITED || _i == READING || _i == ARRIVED ? COUNT : 0);
+        neighbours_live(r);
+
+        /* A new mapping in its place begins with zeros. */
+        for (unsigned i = FIRST; i < FIRST + COUNT; i++)
+                r->page[i].mapped = true;
+        settle(r);
+        ck_assert(region_holds(&r->space.regions, rig_addr(FIRST), rig_addr(FIRST + COUNT)));
+        touch_settled(r, FIRST, COUNT);
+        ck_assert(rig_holds_many(r, FIRST, COUNT, 0));
+        nothing_left(r);
+}
+END_TEST
+
+/* Page number and seed make the pattern: bytes of FIRST + i, found at TO + i. */
+#define TO (RIG_MAPPED + 100)
+
+static bool moved_bytes(struct rig *r)
+{
+        for (unsigned i = 0; i < COUNT; i++) {
+                memcpy(r->memory + (FIRST + i) * PAGE_SIZE_, r->memory + (TO + i) * PAGE_SIZE_, PAGE_SIZE_);
+                r->page[FIRST + i].present = r->page[TO + i].present;
+        }
+        return rig_holds_many(r, FIRST, COUNT, 1);
+}
+
+START_TEST(test_remap)
+{
+        struct rig *r = rig_at((enum where)_i);
+
+        rig_remap(r, FIRST, TO, COUNT);
+        settle(r);
+        rig_expect(r, FIRST, COUNT, PAGE_NATIVE);
+        ck_assert(!region_touches(&r->space.regions, rig_addr(FIRST), rig_addr(FIRST + COUNT)));
+        ck_assert(region_holds(&r->space.regions, rig_addr(TO), rig_addr(TO + COUNT)));
+        touch_settled(r, TO, COUNT);
+        if (_i == LOST) {
+                rig_expect(r, TO, COUNT, PAGE_POISONED);
+        } else {
+                rig_expect(r, TO, COUNT, PAGE_NATIVE);
+                ck_assert(moved_bytes(r));
+        }
+        neighbours_live(r);
+        nothing_left(r);
+}
+END_TEST
+
+/*
+ * _i: UNMAP, REMAP. The agent comes late: its orders name addresses where another mapping stands by now, whose pages
+ * it must not touch; nor may what it had been ordered count against the new pages.
+ */
+START_TEST(test_orders_void)
+{
+        struct rig *r = rig_at(ORDERED);
+
+        if (_i)
+                rig_remap(r, FIRST, TO, COUNT);
+        else
+                rig_unmap(r, FIRST, COUNT);
+        rig_receive(r);
+        for (unsigned i = FIRST; i < FIRST + COUNT; i++) {
+                r->page[i].mapped = true;
+                rig_put(r, i, 2);
+        }
+        rig_move(r);
+        ck_assert(rig_holds_many(r, FIRST, COUNT, 2));
+        rig_complete(r);
+        settle(r);
+        ck_assert(rig_holds_many(r, FIRST, COUNT, 2));
+        rig_expect(r, FIRST, COUNT, PAGE_NATIVE);
+        neighbours_live(r);
+        nothing_left(r);
+}
+END_TEST
+
+/* The zap comes later than the message: a page that is present until then must not be evicted with its old bytes. */
+START_TEST(test_cleared)
+{
+        struct rig *r = rig_new();
+
+        rig_put_many(r, 0, N, 1);
+        rig_remove(r, FIRST, COUNT);
+        rig_receive(r);
+        rig_expect(r, FIRST, COUNT, PAGE_CLEARED);
+        rig_press(r);
+        rig_expect(r, 0, FIRST, PAGE_EVICTING);
+        rig_expect(r, FIRST, COUNT, PAGE_CLEARED);
+        rig_agent(r);
+        ck_assert(rig_holds_many(r, FIRST, COUNT, 1));
+        rig_store(r, 0);
+        rig_relax(r);
+        rig_zap(r, FIRST, COUNT);
+
+        /* Missed: zeros, native, and evictable again. */
+        touch_settled(r, FIRST, COUNT);
+        ck_assert(rig_holds_many(r, FIRST, COUNT, 0));
+        rig_expect(r, FIRST, COUNT, PAGE_NATIVE);
+        rig_put_many(r, FIRST, COUNT, 3);
+        for (unsigned i = 0; i < 10 && rig_state(r, FIRST) == PAGE_NATIVE; i++)
+                rig_press(r);
+        rig_expect(r, FIRST, COUNT, PAGE_EVICTING);
+        rig_agent(r);
+        rig_store(r, 0);
+        rig_relax(r);
+        touch_settled(r, 0, N);
+        ck_assert(rig_holds_many(r, 0, FIRST, 1) && rig_holds_many(r, FIRST, COUNT, 3));
+        nothing_left(r);
+}
+END_TEST
+
+/* Seen absent beside a page that is present: the zap is done. */
+START_TEST(test_cleared_seen_absent)
+{
+        struct rig *r = rig_new();
+
+        rig_put_many(r, 0, N, 1);
+        rig_remove(r, FIRST, COUNT);
+        rig_receive(r);
+        rig_zap(r, FIRST, COUNT);
+        rig_press(r);
+        rig_expect(r, FIRST, COUNT, PAGE_NATIVE);
+        rig_free(r);
+}
+END_TEST
+
+/* A message that is unread when a page of the ring is wanted: the event first, even if it came later. */
+START_TEST(test_event_before_fault)
+{
+        struct rig *r = rig_at(WRITING);
+
+        rig_touch(r, FIRST);
+        rig_remove(r, FIRST, 1);
+        rig_receive(r);
+        ck_assert(rig_holds(r, FIRST, 0));
+        settle(r);
+        neighbours_live(r);
+        touch_settled(r, FIRST, COUNT);
+        nothing_left(r);
+}
+END_TEST
+
+START_TEST(test_fork)
+{
+        struct rig *r = rig_new();
+        struct uffd_msg *m = &r->msg[r->n_msgs++];
+
+        *m = (struct uffd_msg){ .event = UFFD_EVENT_FORK };
+        m->arg.fork.ufd = 123;
+        rig_receive(r);
+        ck_assert_uint_eq(r->forked, 1);
+        ck_assert_int_eq(r->forked_fd, 123);
+        ck_assert_uint_eq(r->space.stats.events_fork, 1);
+        rig_free(r);
+}
+END_TEST
+
+int main(void)
+{
+        TCase *tc = tcase_create("pager-event");
+
+        tcase_set_timeout(tc, 60);
+        tcase_add_loop_test(tc, test_remove, 0, N_WHERE);
+        tcase_add_loop_test(tc, test_unmap, 0, N_WHERE);
+        tcase_add_loop_test(tc, test_remap, 0, N_WHERE);
+        tcase_add_loop_test(tc, test_orders_void, 0, 2);
+        tcase_add_test(tc, test_cleared);
+        tcase_add_test(tc, test_cleared_seen_absent);
+        tcase_add_test(tc, test_event_before_fault);
+        tcase_add_test(tc, test_fork);
+        return unit_run("pager-event", tc);
+}
