@@ -6,9 +6,9 @@
  *
  *     fill [-t THREADS] [-e EVERY] SIZE-MIB [PID-FILE GO-FILE]
  *
- * With -t each of THREADS (1) writes a part of its own, all at the same time; with -e one page in EVERY (1) is read back.
- * With the files it writes its pid to the first, and begins when the second is there: whoever watches it has
- * taken up his post.
+ * With -t each of THREADS (1) writes a part of its own, all at the same time; with -e one page in EVERY (1) is
+ * read back. With the files it writes its pid to the first, and begins when the second is there: whoever watches
+ * it has taken up his post.
  */
 #include <errno.h>
 #include <pthread.h>

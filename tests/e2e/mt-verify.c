@@ -10,10 +10,10 @@
  * for the bytes of malloc'ed memory before they are written.
  *
  * Half of the slots are mappings: dropped, protected, moved, grown, cut at both ends, unmapped and mapped again. A
- * slot that is being unmapped is in the pool already: another thread tries to map at its address until it can, so the
- * new mapping begins before the munmap() of the old one has returned; blocks are moved to such addresses as well, and to
- * those that other blocks are moved from. The other half is malloc'ed memory. Besides there is one block in which all
- * threads add to words of their own, on the same pages.
+ * slot that is being unmapped is in the pool already: another thread tries to map at its address until it can, so
+ * the new mapping begins before the munmap() of the old one has returned; blocks are moved to such addresses as
+ * well, and to those that other blocks are moved from. The other half is malloc'ed memory. Besides there is one
+ * block in which all threads add to words of their own, on the same pages.
  *
  * A wrong page is told with its address, what it must hold and what it holds, and what was done with its slot; exit
  * status 1. A thread that does nothing for 30 s is told with what it was doing; exit status 3 ("hold": stays).
@@ -331,7 +331,8 @@ static void *target(struct thread *t, struct slot *s, uint64_t pages)
                 void *hint = (void *)atomic_exchange(&left[below(t, LEFT)], 0);
 
                 while (hint && p == MAP_FAILED && now_ms() < until)
-                        p = mmap(hint, pages * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+                        p = mmap(hint, pages * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1,
+                                 0);
                 if (p != MAP_FAILED) {
                         atomic_fetch_add(&moved_after, 1);
                         return p;

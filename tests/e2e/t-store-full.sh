@@ -40,6 +40,7 @@ echo "--- 160 MiB"
 run=$!
 wait_for 30 test -s pid
 pid=$(cat pid)
+# shellcheck disable=SC2016 # expanded when it is run
 at_exit 'gone "$pid" || kill -KILL "$pid"'
 touch go
 wait_for 60 store_found_full "$pid"
