@@ -25,12 +25,16 @@ static bool is_excluded(const struct space *s, const struct procfs_mapping *m)
         return false;
 }
 
+/*
+ * Memory that cannot be written now is registered as well: were it not, it could not become one mapping again with its
+ * registered neighbours when mprotect() allows writing, and an mremap() of both would fail with EFAULT.
+ */
 static int enlist(const struct procfs_mapping *m, void *arg)
 {
         struct space *s = arg;
         int r;
 
-        if (!m->anonymous || m->shared || !m->writable || !m->readable || m->stack || m->start >= PTABLE_END)
+        if (!m->anonymous || m->shared || m->stack || m->start >= PTABLE_END)
                 return 0;
         if (is_excluded(s, m) || region_holds(&s->regions, m->start, m->end))
                 return 0;

@@ -1,29 +1,99 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# What a program pays that stays under its limit: the time to write 2 GiB natively and under "vmpagerctl run --limit 3G", in
-# turns, and the ratio of the medians. Usage: fill-native.sh [ROUNDS] [MIB] (10 rounds of 2048 MiB), as root.
-# Environment: PREFIX (default build/prefix), BUILD (default build), as tests/run has them.
+#
+# What a program pays that stays under its limit: the time to write 2 GiB natively (A) and under vmpagerd with a limit above
+# that (B), in turns, measured by the program itself.
+#
+#     tests/bench/fill-native.sh [ROUNDS [MIB]]        (7 rounds of 2048 MiB), as root
+#
+# Each round is A B or B A, by turns. Prints all times, the ratio of the medians, and as its spread the lowest and highest
+# ratio of a round. PREFIX (build/prefix) and BUILD (build) as tests/run has them.
 set -euo pipefail
 export LC_ALL=C
-source_dir=$(dirname "$(dirname "$(dirname "$(realpath "$0")")")")
-vmpagerctl=${PREFIX:-$source_dir/build/prefix}/bin/vmpagerctl
-writer=${BUILD:-$source_dir/build}/tests/e2e/page-writer
-rounds=${1:-10} mib=${2:-2048}
-scratch=$(mktemp -d /var/tmp/vmpager-bench.XXXXXX)
-trap 'rm -rf "$scratch"' EXIT
 
-median() {
-        sort -n "$1" | awk '{ v[NR] = $1 } END { print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'
+src=$(dirname "$(dirname "$(dirname "$(realpath "$0")")")")
+prefix=${PREFIX:-$src/build/prefix}
+fill=${BUILD:-$src/build}/tests/e2e/fill
+rounds=${1:-7} mib=${2:-2048}
+scratch=$(mktemp -d /var/tmp/vmpager-bench.XXXXXX)
+daemon=
+
+clean_up() {
+        trap - EXIT
+        if [ -n "$daemon" ]; then
+                kill "$daemon" && wait "$daemon"
+        fi
+        rm -rf "$scratch"
+}
+trap clean_up EXIT
+trap 'exit 1' HUP INT TERM
+
+# One page in 512 is read back: what is timed is the writing.
+native() {
+        "$fill" -e 512 "$mib" | sed -n 's/^fill_seconds //p' >>"$scratch/native"
 }
 
-"$writer" "$mib" >/dev/null # memory that the machine has not handed out for long is dearer the first time
-for ((i = 0; i < rounds; i++)); do
-        "$writer" "$mib" | sed -n 's/^fill_seconds //p' >>"$scratch/native"
-        "$vmpagerctl" run --private --store-size 64M --limit 3G --stats "$scratch/stats" -- "$writer" "$mib" |
+paged() {
+        "$prefix/bin/vmpagerctl" run --limit $((mib + 1024))M --stats "$scratch/stats" -- "$fill" -e 512 "$mib" |
                 sed -n 's/^fill_seconds //p' >>"$scratch/paged"
-        faults=$(jq '[.clients[].faults.total] | add' "$scratch/stats")
-        [ "$faults" = 0 ] || echo "round $i: $faults faults" >&2
+        jq -e '[.clients[].faults.total] == [0]' "$scratch/stats" >/dev/null || {
+                echo "fill-native: the program had faults: $(jq -c '[.clients[].faults]' "$scratch/stats")" >&2
+                exit 1
+        }
+}
+
+export VMPAGER_SOCKET=$scratch/vmpager.sock
+cat >"$scratch/vmpagerd.conf" <<CONFIG
+[daemon]
+socket = $VMPAGER_SOCKET
+control = $scratch/control.sock
+state = $scratch
+
+[store main]
+path = $scratch/store
+size = 64M
+CONFIG
+"$prefix/sbin/vmpagerd" --foreground --config "$scratch/vmpagerd.conf" 2>"$scratch/log" &
+daemon=$!
+for ((i = 0; i < 200; i++)); do
+        ! "$prefix/bin/vmpagerctl" stats --json >/dev/null 2>&1 || break
+        sleep 0.05
 done
-printf 'native  %s s (median of %d: %s)\n' "$(median "$scratch/native")" "$rounds" "$(paste -sd ' ' "$scratch/native")"
-printf 'paged   %s s (median of %d: %s)\n' "$(median "$scratch/paged")" "$rounds" "$(paste -sd ' ' "$scratch/paged")"
-awk -v n="$(median "$scratch/native")" -v p="$(median "$scratch/paged")" 'BEGIN { printf "ratio   %.4f\n", p / n }'
+
+"$fill" -e 512 "$mib" >/dev/null # memory that the machine has not handed out for long is dearer the first time
+for ((i = 0; i < rounds; i++)); do
+        if ((i % 2)); then
+                paged
+                native
+        else
+                native
+                paged
+        fi
+done
+
+paste "$scratch/native" "$scratch/paged" | awk -v mib="$mib" '
+function median(v, n,    i, j, t) {
+        for (i = 2; i <= n; i++)
+                for (j = i; j > 1 && v[j] < v[j - 1]; j--) {
+                        t = v[j]
+                        v[j] = v[j - 1]
+                        v[j - 1] = t
+                }
+        return n % 2 ? v[(n + 1) / 2] : (v[n / 2] + v[n / 2 + 1]) / 2
+}
+NF == 2 {
+        a[++n] = $1 + 0
+        b[n] = $2 + 0
+        r = b[n] / a[n]
+        low = n == 1 || r < low ? r : low
+        high = n == 1 || r > high ? r : high
+        printf "round %d: native %.4f s, paged %.4f s, ratio %.4f\n", n, a[n], b[n], r
+}
+END {
+        if (!n)
+                exit 1
+        ma = median(a, n)
+        mb = median(b, n)
+        printf "%d MiB, medians of %d: native %.4f s, paged %.4f s\n", mib, n, ma, mb
+        printf "ratio %.4f (rounds: %.4f to %.4f; native runs: %.4f to %.4f s)\n", mb / ma, low, high, a[1], a[n]
+}'
