@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What is relied on: a program uses a mapping only once the call that made it has returned, and a call returns only
+ * when its events were read. So for an address range that is left (OUT, by UNMAP or REMAP) and entered (IN, by REMAP)
+ * in turn,
+ *
+ *     IN 1 is read before OUT 1, IN 1 before IN 2, a REMOVE between its IN and its OUT; but OUT 1 may be read
+ *     after IN 2, and after OUT 2 if IN 2's call has returned by then.
+ *
+ * And an IN needs a free range. So events are carried out in the order read, except that an IN whose target is
+ * occupied waits for the OUT that freed it, and what is about the newcomer waits for the IN. Where several OUTs may
+ * be the one, all are tried, and the client's page tables judge which was. (A program that breaks the rule, by two
+ * threads that change the same mapping at once, has no order that it could rely on either.)
+ *
+ * No event tells of a mapping that grew in place, or that has only just been registered. So it is tried with
+ * suspicion as well: any place may have been occupied, any mapping may have grown over what was freed. Nothing was
+ * taken out of such memory, which the page tables show.
+ *
+ * Not told apart are several mappings that grow in place one after the other while the events of calls from before are
+ * still to come, and what is left by MREMAP_DONTUNMAP being unmapped then. tests/sim/sim-order.c has all else.
+ */
+#include "model/order.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Bounds what is tried: trials, and events in all of them. */
+#define MAX_TRIALS 2048u
+#define MAX_WORK   (1u << 18)
+
+#define NOBODY UINT32_MAX
+
+struct trial {
+        uint8_t *done;
+        uint32_t *frees; /* by event: the IN that it frees the target of, NOBODY */
+        uint32_t *order;
+        uint32_t n_order;
+        uint32_t first;            /* all before it are done */
+        struct region_set certain; /* occupied */
+        struct pieces pieces;
+        uint32_t *considered; /* by event: up to where it was decided of each event whether it made room for it */
+};
+
+struct search {
+        const struct order_question *q;
+        uint32_t *returned; /* by REMAP: number of the UNMAP that belongs to it; itself where that is not sure */
+        uint32_t *pair;     /* by UNMAP: the REMAP that it belongs to, NOBODY */
+        unsigned trials;
+        bool conflict;         /* the order matters */
+        bool suspicious;       /* more may have been mapped than is certain */
+        bool ambiguous;        /* two outcomes are equally good */
+        bool unfinished;       /* not all that is likely was tried */
+        uint64_t verdict, odd; /* on the best outcome; 0: none */
+        uint32_t *order;
+        size_t *n_order;
+};
+
+static bool too_long(const struct search *s)
+{
+        return s->trials >= MAX_TRIALS || s->trials * (uint64_t)s->q->n >= MAX_WORK;
+}
+
+static bool overlap(uint64_t a, uint64_t a_end, uint64_t b, uint64_t b_end)
+{
+        return a < b_end && b < a_end;
+}
+
+static uint64_t target_end(const struct order_event *e)
+{
+        return e->to + (e->end - e->start);
+}
+
+static bool enters(const struct order_event *e, uint64_t start, uint64_t end)
+{
+        return e->kind == ORDER_REMAP && overlap(e->to, target_end(e), start, end);
+}
+
+/* Whether event j takes memory away: UNMAP or REMAP, but not the UNMAP that is a REMAP's echo. */
+static bool is_out(const struct search *s, uint32_t j)
+{
+        return s->q->events[j].kind != ORDER_REMOVE && s->pair[j] == NOBODY;
+}
+
+/* Whether j takes away what m's mapping has grown over since. */
+static bool was_grown_over(const struct search *s, uint32_t j, uint32_t m)
+{
+        const struct order_event *out = &s->q->events[j], *grown = &s->q->events[m];
+
+        return s->suspicious && is_out(s, m) && overlap(grown->start, grown->end, out->start, out->end);
+}
+
+/* Whether event j, read later than m, may have made room for m: for its target, or for its growth. */
+static bool may_free(const struct search *s, const struct trial *t, uint32_t j, uint32_t m)
+{
+        const struct order_event *out = &s->q->events[j], *in = &s->q->events[m];
+
+        return j > m && !t->done[j] && is_out(s, j) && (enters(in, out->start, out->end) || was_grown_over(s, j, m));
+}
+
+/* Whether j came before m beyond doubt: m's call had not returned, or nothing else has entered what j took away. */
+static bool surely_frees(const struct search *s, uint32_t j, uint32_t m)
+{
+        const struct order_event *out = &s->q->events[j];
+
+        if (enters(&s->q->events[m], out->start, out->end) && j < s->returned[m])
+                return true;
+        if (!was_grown_over(s, j, m))
+                return false;
+        for (uint32_t k = 0; k < j; k++)
+                if (enters(&s->q->events[k], out->start, out->end))
+                        return false;
+        return true;
+}
+
+/* The first event of which it is to be decided whether it made room for m, NOBODY: none is left. */
+static uint32_t undecided(const struct search *s, const struct trial *t, uint32_t m)
+{
+        for (uint32_t j = (t->considered[m] > m ? t->considered[m] : m) + 1; j < s->q->n; j++)
+                if (may_free(s, t, j, m))
+                        return j;
+        return NOBODY;
+}
+
+static bool target_is_taken(const struct search *s, const struct trial *t, uint32_t m)
+{
+        const struct order_event *in = &s->q->events[m];
+
+        return in->kind == ORDER_REMAP && region_touches(&t->certain, in->to, target_end(in));
+}
+
+/* Whether an event that was decided to have made room for m was not carried out yet. */
+static bool is_decided(const struct search *s, const struct trial *t, uint32_t m)
+{
+        for (uint32_t j = m + 1; j <= t->considered[m]; j++)
+                if (t->frees[j] <= m && may_free(s, t, j, m))
+                        return true;
+        return false;
+}
+
+static bool has_room(const struct search *s, const struct trial *t, uint32_t m)
+{
+        uint32_t j = undecided(s, t, m);
+
+        if (target_is_taken(s, t, m) || is_decided(s, t, m))
+                return false;
+        for (; j < s->q->n; j++)
+                if (may_free(s, t, j, m) && (s->suspicious || surely_frees(s, j, m)))
+                        return false;
+        return true;
+}
+
+/* Whether event e has to wait for the earlier event m, which has not been carried out. */
+static bool comes_after(const struct search *s, const struct trial *t, uint32_t e, uint32_t m)
+{
+        const struct order_event *event = &s->q->events[e], *earlier = &s->q->events[m];
+
+        if (earlier->kind != ORDER_REMAP)
+                return false;
+        if (event->kind == ORDER_REMAP &&
+            (enters(earlier, event->to, target_end(event)) || enters(event, earlier->start, earlier->end)))
+                return true;
+        if (t->frees[e] != NOBODY && m >= t->frees[e])
+                return false;
+        return enters(earlier, event->start, event->end) ||
+               overlap(event->start, event->end, earlier->start, earlier->end);
+}
+
+static bool can_go(const struct search *s, const struct trial *t, uint32_t e)
+{
+        for (uint32_t m = t->first; m < e; m++)
+                if (!t->done[m] && comes_after(s, t, e, m))
+                        return false;
+        return !is_out(s, e) || has_room(s, t, e);
+}
+
+static int carry_out(const struct search *s, struct trial *t, uint32_t e)
+{
+        const struct order_event *event = &s->q->events[e];
+        int r = 0;
+
+        t->done[e] = 1;
+        while (t->first < s->q->n && t->done[t->first])
+                t->first++;
+        if (s->pair[e] != NOBODY)
+                return 0;
+        t->order[t->n_order++] = e;
+        switch (event->kind) {
+        case ORDER_REMOVE:
+                return pieces_discard(&t->pieces, event->start, event->end);
+        case ORDER_UNMAP:
+                return pieces_drop(&t->pieces, event->start, event->end) |
+                       region_remove(&t->certain, event->start, event->end);
+        case ORDER_REMAP:
+                r = pieces_move(&t->pieces, event->start, event->to, event->end - event->start) |
+                    region_remove(&t->certain, event->start, event->end) |
+                    region_add(&t->certain, event->to, target_end(event));
+                break;
+        }
+        return r;
+}
+
+/* Goes on as far as it can, each time with the first event that is ready. */
+static int go_on(const struct search *s, struct trial *t)
+{
+        uint32_t e = t->first;
+
+        while (e < s->q->n) {
+                if (t->done[e] || !can_go(s, t, e)) {
+                        e++;
+                        continue;
+                }
+                if (carry_out(s, t, e) < 0)
+                        return -ENOMEM;
+                e = t->first;
+        }
+        return 0;
+}
+
+static void trial_clear(struct trial *t)
+{
+        free(t->done);
+        free(t->frees);
+        free(t->order);
+        free(t->considered);
+        region_clear(&t->certain);
+        pieces_clear(&t->pieces);
+}
+
+static int copy_regions(struct region_set *to, const struct region_set *from)
+{
+        for (size_t i = 0; i < from->n; i++)
+                if (region_add(to, from->v[i].start, from->v[i].end) < 0)
+                        return -ENOMEM;
+        return 0;
+}
+
+static int trial_new(struct trial *t, size_t n)
+{
+        *t = (struct trial){
+                .done = calloc(n, sizeof(*t->done)),
+                .frees = malloc(n * sizeof(*t->frees)),
+                .order = malloc(n * sizeof(*t->order)),
+                .considered = calloc(n, sizeof(*t->considered)),
+        };
+        if (!t->done || !t->frees || !t->order || !t->considered)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; i++)
+                t->frees[i] = NOBODY;
+        return 0;
+}
+
+static int trial_copy(struct trial *to, const struct trial *from, size_t n)
+{
+        if (trial_new(to, n) < 0)
+                return -ENOMEM;
+        memcpy(to->done, from->done, n * sizeof(*to->done));
+        memcpy(to->frees, from->frees, n * sizeof(*to->frees));
+        memcpy(to->order, from->order, n * sizeof(*to->order));
+        memcpy(to->considered, from->considered, n * sizeof(*to->considered));
+        to->n_order = from->n_order;
+        to->first = from->first;
+        return copy_regions(&to->certain, &from->certain) | pieces_copy(&to->pieces, &from->pieces);
+}
+
+/* All is carried out: is this how it was? */
+static void weigh(struct search *s, const struct trial *t)
+{
+        uint64_t odd = 0, verdict = s->conflict ? s->q->judge(s->q->arg, &t->pieces, &odd) : 1;
+
+        if (verdict == 0 || (s->verdict && odd > s->odd))
+                return;
+        if (s->verdict && odd == s->odd) {
+                s->ambiguous |= s->verdict != verdict;
+                return;
+        }
+        s->ambiguous = false;
+        s->verdict = verdict;
+        s->odd = odd;
+        memcpy(s->order, t->order, t->n_order * sizeof(*t->order));
+        *s->n_order = t->n_order;
+}
+
+/* The first event that waits for nothing but room, and of which not all was tried; NOBODY if there is none. */
+static uint32_t waiting_for_room(const struct search *s, const struct trial *t)
+{
+        for (uint32_t m = t->first; m < s->q->n; m++) {
+                bool ready = !t->done[m] && is_out(s, m) && undecided(s, t, m) != NOBODY;
+
+                for (uint32_t k = t->first; ready && k < m; k++)
+                        ready = t->done[k] || !comes_after(s, t, m, k);
+                if (ready)
+                        return m;
+        }
+        return NOBODY;
+}
+
+static int explore(struct search *s, struct trial *t);
+
+/* Goes on from *t with the decision whether j made room for m. */
+static int try_with(struct search *s, const struct trial *t, uint32_t m, uint32_t j, bool made_room)
+{
+        struct trial next;
+        int r = trial_copy(&next, t, s->q->n);
+
+        if (r == 0) {
+                next.considered[m] = j;
+                if (made_room && next.frees[j] > m)
+                        next.frees[j] = m;
+                r = explore(s, &next);
+        }
+        trial_clear(&next);
+        return r;
+}
+
+static int explore(struct search *s, struct trial *t)
+{
+        uint32_t m, j;
+        int r = go_on(s, t);
+
+        if (r < 0 || (s->ambiguous && s->odd == 0) || too_long(s))
+                return r;
+        s->trials++;
+        if (t->first == s->q->n) {
+                weigh(s, t);
+                return 0;
+        }
+        m = waiting_for_room(s, t);
+        if (m == NOBODY)
+                return 0; /* each waits for another: it was not like this */
+        j = undecided(s, t, m);
+        r = try_with(s, t, m, j, true);
+        if (r == 0 && !surely_frees(s, j, m) && t->frees[j] > m)
+                r = try_with(s, t, m, j, false);
+        return r;
+}
+
+static bool same_range(const struct order_event *a, const struct order_event *b)
+{
+        return a->start == b->start && a->end == b->end;
+}
+
+/*
+ * Finds for each REMAP the UNMAP that is sent after it. MREMAP_DONTUNMAP sends none: where a range has fewer UNMAPs
+ * than REMAPs, it is not sure whose they are.
+ */
+static void pair_up(struct search *s)
+{
+        const struct order_event *e = s->q->events;
+
+        for (uint32_t i = 0; i < s->q->n; i++) {
+                s->returned[i] = i;
+                s->pair[i] = NOBODY;
+        }
+        for (uint32_t j = 0; j < s->q->n; j++)
+                for (uint32_t i = 0; e[j].kind == ORDER_UNMAP && s->pair[j] == NOBODY && i < j; i++)
+                        if (e[i].kind == ORDER_REMAP && s->returned[i] == i && same_range(&e[i], &e[j])) {
+                                s->returned[i] = j;
+                                s->pair[j] = i;
+                        }
+        for (uint32_t i = 0; i < s->q->n; i++)
+                for (uint32_t k = 0; e[i].kind == ORDER_REMAP && s->returned[i] == i && k < s->q->n; k++)
+                        if (e[k].kind == ORDER_REMAP && same_range(&e[i], &e[k]))
+                                s->returned[k] = k;
+}
+
+static bool touch(const struct order_event *a, const struct order_event *b)
+{
+        return enters(a, b->start, b->end) || enters(b, a->start, a->end) ||
+               overlap(a->start, a->end, b->start, b->end) ||
+               (b->kind == ORDER_REMAP && enters(a, b->to, target_end(b)));
+}
+
+/* Whether the order matters: two events are about the same place, and not only a REMAP and its echo. */
+static bool has_conflict(const struct search *s)
+{
+        const struct order_event *e = s->q->events;
+
+        for (uint32_t j = 0; j < s->q->n; j++)
+                for (uint32_t i = 0; i < j; i++)
+                        if (s->pair[j] != i && (e[i].kind == ORDER_REMAP || e[j].kind == ORDER_REMAP) &&
+                            touch(&e[i], &e[j]))
+                                return true;
+        return false;
+}
+
+static int begin(const struct search *s, struct trial *t)
+{
+        const struct region_set *certain = s->q->certain;
+        int r = trial_new(t, s->q->n);
+
+        if (r == 0)
+                r = copy_regions(&t->certain, certain);
+        for (size_t i = 0; i < certain->n && r == 0; i++)
+                r = pieces_add(&t->pieces, certain->v[i].start, certain->v[i].start,
+                               certain->v[i].end - certain->v[i].start);
+        return r;
+}
+
+static int look(struct search *s, bool suspicious)
+{
+        struct trial t = { 0 };
+        int r;
+
+        s->suspicious = suspicious;
+        s->trials = 0;
+        r = begin(s, &t);
+        if (r == 0)
+                r = explore(s, &t);
+        /* What was not tried speaks against a verdict, but suspicion needs no last word. */
+        s->unfinished |= too_long(s) && (!suspicious || s->verdict == 0);
+        trial_clear(&t);
+        return r;
+}
+
+int order_find(const struct order_question *q, uint32_t *order, size_t *n_order)
+{
+        struct search s = {
+                .q = q,
+                .returned = malloc((q->n + 1) * sizeof(*s.returned)),
+                .pair = malloc((q->n + 1) * sizeof(*s.pair)),
+                .order = order,
+                .n_order = n_order,
+        };
+        int r = -ENOMEM;
+
+        if (s.returned && s.pair) {
+                pair_up(&s);
+                s.conflict = has_conflict(&s);
+                r = look(&s, false);
+                if (r == 0 && s.conflict)
+                        r = look(&s, true);
+        }
+        free(s.returned);
+        free(s.pair);
+        return r < 0 ? r : s.verdict != 0 && !s.ambiguous && !s.unfinished;
+}
