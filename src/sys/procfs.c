@@ -18,16 +18,14 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Longer than any line of maps: 4095 bytes of path, each perhaps escaped as \ooo, behind the numbers. */
-#define MAPS_BUFFER 32768
-#define SCAN_RUNS   256
+#define SCAN_RUNS 256
 
 static int gone(int code)
 {
         return code == -ENOENT ? -ESRCH : code;
 }
 
-static int open_in(int dir, const char *name)
+int procfs_open_in(int dir, const char *name)
 {
         int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
 
@@ -63,10 +61,10 @@ int procfs_open(struct procfs *p, pid_t pid, int pidfd)
         r = alive(pidfd);
         if (r < 0)
                 return r;
-        statm = open_in(dir, "statm");
+        statm = procfs_open_in(dir, "statm");
         if (statm < 0)
                 return statm;
-        pagemap = open_in(dir, "pagemap");
+        pagemap = procfs_open_in(dir, "pagemap");
         if (pagemap < 0)
                 return pagemap;
         *p = (struct procfs){ take_fd(&dir), take_fd(&statm), take_fd(&pagemap) };
@@ -116,117 +114,19 @@ int procfs_memory(const struct procfs *p, struct procfs_memory *out)
         return 0;
 }
 
-/* The digits of a number at *at, which moves behind them. */
-static uint64_t take_hex(const char **at)
-{
-        uint64_t value = 0;
-
-        for (;; (*at)++) {
-                char c = **at;
-
-                if (c >= '0' && c <= '9')
-                        value = value << 4 | (uint64_t)(c - '0');
-                else if (c >= 'a' && c <= 'f')
-                        value = value << 4 | (uint64_t)(c - 'a' + 10);
-                else
-                        return value;
-        }
-}
-
-static const char *skip_word(const char *at)
-{
-        while (*at && *at != ' ')
-                at++;
-        while (*at == ' ')
-                at++;
-        return at;
-}
-
-static bool starts_with(const char *text, const char *start)
-{
-        return strncmp(text, start, strlen(start)) == 0;
-}
-
-/* One line of maps, see proc_pid_maps(5): start-end rwxp offset major:minor inode name */
-static int parse_mapping(const char *line, struct procfs_mapping *m)
-{
-        const char *at = line, *inode;
-        bool file;
-
-        m->start = take_hex(&at);
-        if (*at++ != '-')
-                return -EIO;
-        m->end = take_hex(&at);
-        if (*at++ != ' ' || strnlen(at, 5) < 5)
-                return -EIO;
-        m->readable = at[0] == 'r';
-        m->writable = at[1] == 'w';
-        m->shared = at[3] == 's';
-
-        inode = skip_word(skip_word(skip_word(at)));
-        file = inode[0] != '0' || (inode[1] != ' ' && inode[1] != '\0');
-        m->name = skip_word(inode);
-        m->stack = !file && strcmp(m->name, "[stack]") == 0;
-        m->anonymous = !file && (!*m->name || strcmp(m->name, "[heap]") == 0 || starts_with(m->name, "[anon:"));
-        return 0;
-}
-
-/* Calls fn for each whole line in buf. What is left of the last one is moved to the front; *used is its length. */
-static int each_line(char *buf, size_t *used, int (*fn)(const struct procfs_mapping *m, void *arg), void *arg)
-{
-        char *line = buf, *end;
-        int r = 0;
-
-        while (r == 0 && (end = memchr(line, '\n', *used - (size_t)(line - buf)))) {
-                struct procfs_mapping m;
-
-                *end = '\0';
-                r = parse_mapping(line, &m);
-                if (r == 0)
-                        r = fn(&m, arg);
-                line = end + 1;
-        }
-        *used -= (size_t)(line - buf);
-        memmove(buf, line, *used);
-        return r;
-}
-
-int procfs_mappings(const struct procfs *p, int (*fn)(const struct procfs_mapping *m, void *arg), void *arg)
-{
-        _cleanup_(closep) int fd = -1;
-        _cleanup_(freep) char *buf = NULL;
-        size_t used = 0;
-        bool any = false;
-        int r = 0;
-
-        fd = open_in(p->dir, "maps");
-        if (fd < 0)
-                return fd;
-        buf = malloc(MAPS_BUFFER);
-        if (!buf)
-                return -ENOMEM;
-
-        while (r == 0) {
-                ssize_t n = read(fd, buf + used, MAPS_BUFFER - used);
-
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0)
-                        return gone(-errno);
-                if (n == 0)
-                        return used ? -EIO : any ? 0 : -ESRCH;
-                any = true;
-                used += (size_t)n;
-                r = each_line(buf, &used, fn, arg);
-                if (r == 0 && used == MAPS_BUFFER)
-                        return -EIO;
-        }
-        return r;
-}
+/* What a scan looks for: these bits set, but those of `without` not. */
+struct wanted {
+        uint64_t with, without;
+};
 
 /* PFNZERO is the zero page. Kernels that do not tell the huge one from memory report that as present. */
-static int scan(int pagemap, uint64_t start, uint64_t end, struct page_region *regions, unsigned most,
-                uint64_t max_pages, uint64_t *walk_end)
+static const struct wanted wanted_present = { PAGE_IS_PRESENT, PAGE_IS_PFNZERO | PAGE_IS_FILE };
+
+/* A mark is an entry that looks like swapped-out memory which was not written since it was protected. */
+static const struct wanted wanted_marked = { PAGE_IS_SWAPPED, PAGE_IS_PRESENT | PAGE_IS_WRITTEN };
+
+static int scan(int pagemap, uint64_t start, uint64_t end, const struct wanted *wanted, struct page_region *regions,
+                unsigned most, uint64_t max_pages, uint64_t *walk_end)
 {
         struct pm_scan_arg arg = {
                 .size = sizeof(arg),
@@ -235,9 +135,9 @@ static int scan(int pagemap, uint64_t start, uint64_t end, struct page_region *r
                 .vec = (uintptr_t)regions,
                 .vec_len = most,
                 .max_pages = max_pages,
-                .category_mask = PAGE_IS_PRESENT | PAGE_IS_PFNZERO | PAGE_IS_FILE,
-                .category_inverted = PAGE_IS_PFNZERO | PAGE_IS_FILE,
-                .return_mask = PAGE_IS_PRESENT,
+                .category_mask = wanted->with | wanted->without,
+                .category_inverted = wanted->without,
+                .return_mask = wanted->with,
         };
         int n = ioctl(pagemap, PAGEMAP_SCAN, &arg);
 
@@ -247,8 +147,8 @@ static int scan(int pagemap, uint64_t start, uint64_t end, struct page_region *r
         return n;
 }
 
-int procfs_present(const struct procfs *p, uint64_t start, uint64_t end, struct procfs_run *runs, unsigned max_runs,
-                   uint64_t max_pages, uint64_t *next)
+static int find(const struct procfs *p, uint64_t start, uint64_t end, const struct wanted *wanted,
+                struct procfs_run *runs, unsigned max_runs, uint64_t max_pages, uint64_t *next)
 {
         const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
         struct page_region regions[SCAN_RUNS];
@@ -256,7 +156,7 @@ int procfs_present(const struct procfs *p, uint64_t start, uint64_t end, struct 
 
         while (start < end && n < max_runs && max_pages) {
                 unsigned room = max_runs - n < SCAN_RUNS ? max_runs - n : SCAN_RUNS;
-                int got = scan(p->pagemap, start, end, regions, room, max_pages, &start);
+                int got = scan(p->pagemap, start, end, wanted, regions, room, max_pages, &start);
 
                 if (got < 0)
                         return got;
@@ -271,9 +171,21 @@ int procfs_present(const struct procfs *p, uint64_t start, uint64_t end, struct 
         return (int)n;
 }
 
+int procfs_present(const struct procfs *p, uint64_t start, uint64_t end, struct procfs_run *runs, unsigned max_runs,
+                   uint64_t max_pages, uint64_t *next)
+{
+        return find(p, start, end, &wanted_present, runs, max_runs, max_pages, next);
+}
+
+int procfs_marked(const struct procfs *p, uint64_t start, uint64_t end, struct procfs_run *runs, unsigned max_runs,
+                  uint64_t *next)
+{
+        return find(p, start, end, &wanted_marked, runs, max_runs, UINT64_MAX, next);
+}
+
 int procfs_comm(const struct procfs *p, char buf[16])
 {
-        _cleanup_(closep) int fd = open_in(p->dir, "comm");
+        _cleanup_(closep) int fd = procfs_open_in(p->dir, "comm");
         char text[64];
         ssize_t n;
 
@@ -295,7 +207,7 @@ int procfs_parent(pid_t pid, pid_t *out)
         ssize_t n;
 
         snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-        fd = open_in(AT_FDCWD, path);
+        fd = procfs_open_in(AT_FDCWD, path);
         if (fd < 0)
                 return fd;
         n = read_text(fd, text, sizeof(text));

@@ -12,16 +12,22 @@
 #include <sys/types.h>
 
 struct procfs {
-        int dir;     /* /proc/PID */
+        int dir; /* /proc/PID */
         int statm;
         int pagemap;
 };
 
-#define PROCFS_NONE { -1, -1, -1 }
+#define PROCFS_NONE        \
+        {                  \
+                -1, -1, -1 \
+        }
 
 /* Opens what is read often. Returns 0 or a negative errno (-ESRCH: the process is gone). */
 int procfs_open(struct procfs *p, pid_t pid, int pidfd);
 void procfs_close(struct procfs *p);
+
+/* Opens one of its files to be read. Returns the descriptor or a negative errno. */
+int procfs_open_in(int dir, const char *name);
 
 /* Memory of the process in bytes, from statm (Linux 6.2 and newer: off by at most some 64 pages a CPU). */
 struct procfs_memory {
@@ -34,8 +40,8 @@ int procfs_memory(const struct procfs *p, struct procfs_memory *out);
 struct procfs_mapping {
         uint64_t start, end;
         bool readable, writable, shared;
-        bool anonymous; /* no file: no inode, and no name or one the kernel made up ([heap], [anon:...]) */
-        bool stack;     /* the main thread's */
+        bool anonymous;   /* no file: no inode, and no name or one the kernel made up ([heap], [anon:...]) */
+        bool stack;       /* the main thread's */
         const char *name; /* "" where there is none; valid during the call */
 };
 
@@ -56,6 +62,10 @@ struct procfs_run {
  */
 int procfs_present(const struct procfs *p, uint64_t start, uint64_t end, struct procfs_run *runs, unsigned max_runs,
                    uint64_t max_pages, uint64_t *next);
+
+/* The same for pages that are absent and marked (uffd_mark()). */
+int procfs_marked(const struct procfs *p, uint64_t start, uint64_t end, struct procfs_run *runs, unsigned max_runs,
+                  uint64_t *next);
 
 /* Short name of the process (comm), and its parent's pid. Both return 0 or a negative errno. */
 int procfs_comm(const struct procfs *p, char buf[16]);

@@ -23,7 +23,8 @@ static const struct {
         { UFFD_FEATURE_EVENT_FORK, "EVENT_FORK" },     { UFFD_FEATURE_EVENT_REMAP, "EVENT_REMAP" },
         { UFFD_FEATURE_EVENT_REMOVE, "EVENT_REMOVE" }, { UFFD_FEATURE_EVENT_UNMAP, "EVENT_UNMAP" },
         { UFFD_FEATURE_THREAD_ID, "THREAD_ID" },       { UFFD_FEATURE_MOVE, "MOVE" },
-        { UFFD_FEATURE_POISON, "POISON" },
+        { UFFD_FEATURE_POISON, "POISON" },             { UFFD_FEATURE_PAGEFAULT_FLAG_WP, "PAGEFAULT_FLAG_WP" },
+        { UFFD_FEATURE_WP_UNPOPULATED, "WP_UNPOPULATED" },
 };
 
 int uffd_check(uint64_t features, struct error *e)
@@ -98,7 +99,10 @@ int uffd_api(int uffd, uint64_t features)
 
 int uffd_register(int uffd, uint64_t start, uint64_t len)
 {
-        struct uffdio_register arg = { .range = { start, len }, .mode = UFFDIO_REGISTER_MODE_MISSING };
+        struct uffdio_register arg = {
+                .range = { start, len },
+                .mode = UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_WP,
+        };
 
         return request(uffd, UFFDIO_REGISTER, &arg);
 }
@@ -108,6 +112,20 @@ int uffd_unregister(int uffd, uint64_t start, uint64_t len)
         struct uffdio_range arg = { start, len };
 
         return request(uffd, UFFDIO_UNREGISTER, &arg);
+}
+
+int uffd_mark(int uffd, uint64_t start, uint64_t len)
+{
+        struct uffdio_writeprotect arg = { .range = { start, len }, .mode = UFFDIO_WRITEPROTECT_MODE_WP };
+
+        return request(uffd, UFFDIO_WRITEPROTECT, &arg);
+}
+
+int uffd_unmark(int uffd, uint64_t start, uint64_t len)
+{
+        struct uffdio_writeprotect arg = { .range = { start, len } };
+
+        return request(uffd, UFFDIO_WRITEPROTECT, &arg);
 }
 
 int uffd_wake(int uffd, uint64_t start, uint64_t len)

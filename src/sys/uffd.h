@@ -16,7 +16,8 @@ struct error;
 /* What vmpager cannot do without. */
 #define UFFD_NEEDED                                                                                        \
         (UFFD_FEATURE_EVENT_FORK | UFFD_FEATURE_EVENT_REMAP | UFFD_FEATURE_EVENT_REMOVE | UFFD_FEATURE_EVENT_UNMAP | \
-         UFFD_FEATURE_THREAD_ID | UFFD_FEATURE_MOVE | UFFD_FEATURE_POISON)
+         UFFD_FEATURE_THREAD_ID | UFFD_FEATURE_MOVE | UFFD_FEATURE_POISON | UFFD_FEATURE_PAGEFAULT_FLAG_WP | \
+         UFFD_FEATURE_WP_UNPOPULATED)
 
 /*
  * Opens /dev/userfaultfd and asks a throw-away userfaultfd which features there are (UFFDIO_API with features = 0: a
@@ -34,10 +35,19 @@ int uffd_api(int uffd, uint64_t features);
 /* An address where nothing is ever mapped: below vm.mmap_min_addr's default. */
 #define UFFD_NOWHERE 0x1000ull
 
-/* For missing pages. -EBUSY: another userfaultfd has the range. */
+/* For missing pages, and for marks (see uffd_mark()). -EBUSY: another userfaultfd has the range. */
 int uffd_register(int uffd, uint64_t start, uint64_t len);
 int uffd_unregister(int uffd, uint64_t start, uint64_t len);
 int uffd_wake(int uffd, uint64_t start, uint64_t len);
+
+/*
+ * Sets or takes away the mark of pages: write protection, which an absent page keeps in its page table entry
+ * (UFFD_FEATURE_WP_UNPOPULATED, Linux 6.4). The mark of an absent page goes with mremap, ends with munmap,
+ * MADV_DONTNEED or an install, and does not change that touching the page is a missing fault. -EAGAIN: as for
+ * installs.
+ */
+int uffd_mark(int uffd, uint64_t start, uint64_t len);
+int uffd_unmark(int uffd, uint64_t start, uint64_t len);
 
 /*
  * Installs pages. Returns bytes done, all or fewer; when none were, the reason: -EAGAIN (an event is unread, or the

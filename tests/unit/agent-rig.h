@@ -90,7 +90,9 @@ static inline void rig_listen(struct rig *rig)
 {
         struct sockaddr_un address = { .sun_family = AF_UNIX };
 
-        *rig = (struct rig){ .listener = -1, .sock = -1, .uffd = -1, .event = -1, .features = UFFD_FEATURE_MOVE };
+        *rig = (struct rig){ .listener = -1, .sock = -1, .uffd = -1, .event = -1,
+                             .features = UFFD_FEATURE_MOVE | UFFD_FEATURE_PAGEFAULT_FLAG_WP |
+                                         UFFD_FEATURE_WP_UNPOPULATED };
         snprintf(address.sun_path, sizeof(address.sun_path), "%s", rig_socket());
         unlink(address.sun_path);
         rig->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
@@ -297,7 +299,8 @@ static inline uint64_t rig_map(struct rig *rig, unsigned pages, unsigned seed)
 
 static inline void rig_watch(struct rig *rig, uint64_t address, unsigned pages)
 {
-        struct uffdio_register reg = { .range = { address, pages * PAGE }, .mode = UFFDIO_REGISTER_MODE_MISSING };
+        struct uffdio_register reg = { .range = { address, pages * PAGE },
+                                       .mode = UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_WP };
 
         ck_assert_int_eq(ioctl(rig->uffd, UFFDIO_REGISTER, &reg), 0);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* userfaultfd, on memory of the test's own. Needs root and a kernel that vmpager runs on: skipped without. */
+#include "sys/procfs.h"
 #include "sys/sock.h"
 #include "sys/uffd.h"
 #include "util/error.h"
@@ -17,6 +18,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -249,6 +251,91 @@ START_TEST(test_event_unread)
 }
 END_TEST
 
+/* A call that waits for its events to be read. */
+struct call {
+        char *at, *to;
+        int advice;
+};
+
+static void *make_call(void *arg)
+{
+        struct call *c = arg;
+
+        if (c->to)
+                c->to = mremap(c->at, 4 * PAGE, 4 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, c->to);
+        else
+                ck_assert_int_eq(madvise(c->at, 4 * PAGE, c->advice), 0);
+        return NULL;
+}
+
+static void call_and_read(int uffd, struct call c, unsigned events)
+{
+        struct uffd_msg msg;
+        pthread_t thread;
+
+        ck_assert_int_eq(pthread_create(&thread, NULL, make_call, &c), 0);
+        while (events--) {
+                wait_readable(uffd);
+                ck_assert_int_eq(uffd_read(uffd, &msg, 1), 1);
+        }
+        pthread_join(thread, NULL);
+        ck_assert_ptr_ne(c.to, MAP_FAILED);
+}
+
+static unsigned marks(const char *mem)
+{
+        struct procfs proc = PROCFS_NONE;
+        struct procfs_run run[8];
+        uint64_t next;
+        unsigned found = 0;
+        int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0), n;
+
+        ck_assert_int_ge(pidfd, 0);
+        ck_assert_int_eq(procfs_open(&proc, getpid(), pidfd), 0);
+        n = procfs_marked(&proc, addr(mem), addr(mem) + 4 * PAGE, run, 8, &next);
+        ck_assert_int_ge(n, 0);
+        ck_assert_uint_eq(next, addr(mem) + 4 * PAGE);
+        for (int i = 0; i < n; i++)
+                for (uint64_t a = run[i].start; a < run[i].end; a += PAGE)
+                        found |= 1u << (a - addr(mem)) / PAGE;
+        procfs_close(&proc);
+        close(pidfd);
+        return found;
+}
+
+/* A mark stays with an absent page wherever it goes, and ends with what ends the page. */
+START_TEST(test_mark)
+{
+        int uffd = uffd_of_test();
+        char *mem = map_pages(4), *other = map_pages(4), *src = map_pages(1);
+
+        memset(src, 's', PAGE);
+        ck_assert_int_eq(uffd_register(uffd, addr(mem), 4 * PAGE), 0);
+        ck_assert_uint_eq(marks(mem), 0);
+        ck_assert_int_eq(uffd_copy(uffd, addr(mem) + PAGE, src, PAGE), PAGE);
+        ck_assert_int_eq(uffd_mark(uffd, addr(mem), PAGE), 0);
+        ck_assert_int_eq(uffd_mark(uffd, addr(mem) + 2 * PAGE, 2 * PAGE), 0);
+        ck_assert_uint_eq(marks(mem), 1 | 4 | 8);
+
+        call_and_read(uffd, (struct call){ .at = mem, .to = other }, 2);
+        ck_assert_uint_eq(marks(other), 1 | 4 | 8);
+        call_and_read(uffd, (struct call){ .at = other, .advice = MADV_FREE }, 1);
+        ck_assert_uint_eq(marks(other), 1 | 4 | 8);
+
+        /* COPY takes it away; the zero page and POISON are refused where one is. */
+        ck_assert_int_eq(uffd_copy(uffd, addr(other), src, PAGE), PAGE);
+        ck_assert_int_eq(uffd_zeropage(uffd, addr(other) + 2 * PAGE, PAGE), -EEXIST);
+        ck_assert_int_eq(uffd_poison(uffd, addr(other) + 2 * PAGE, PAGE), -EEXIST);
+        ck_assert_int_eq(uffd_unmark(uffd, addr(other) + 2 * PAGE, PAGE), 0);
+        ck_assert_int_eq(uffd_zeropage(uffd, addr(other) + 2 * PAGE, PAGE), PAGE);
+        ck_assert_uint_eq(marks(other), 8);
+        other[0] = other[PAGE] = other[2 * PAGE] = 1; /* none of them is protected */
+        call_and_read(uffd, (struct call){ .at = other, .advice = MADV_DONTNEED }, 1);
+        ck_assert_uint_eq(marks(other), 0);
+        close(uffd);
+}
+END_TEST
+
 /* A child makes a userfaultfd of its memory, hands it over, and waits until it is killed. */
 static pid_t child_with_uffd(int *uffd)
 {
@@ -329,6 +416,7 @@ int main(void)
         tcase_add_test(root, test_busy);
         tcase_add_test(root, test_fault);
         tcase_add_test(root, test_event_unread);
+        tcase_add_test(root, test_mark);
         tcase_add_test(root, test_other_process);
         tcase_add_test(root, test_read_before_api);
 
