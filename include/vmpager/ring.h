@@ -22,11 +22,14 @@
  * daemon reads:
  *
  *     agent:   moving = 1;  if (reading) { moving = 0; add 1 to the eventfd; wait until !reading; again }
- *              if (epoch != batch's epoch) cancel, else MOVE
+ *              if (epoch != batch's epoch) cancel, else MOVE, and mark the place that was left
  *              moving = 0;  if (reading) add 1 to the eventfd
  *     daemon:  reading = 1; if (moving) try again when the eventfd says so
  *              read(userfaultfd), and raise epoch if a mapping went away or moved
  *              reading = 0; futex wake on reading
+ *
+ * The mark is a write protection, which an absent page keeps in its page table entry, wherever mremap takes it and
+ * until it is unmapped, discarded or installed again: so the program's own page tables say which pages are out.
  *
  * All four steps are sequentially consistent, so at least one side sees the other (Dekker).
  */
@@ -52,6 +55,9 @@ enum vmpager_result {
         VMPAGER_RES_BUSY = 4,      /* pinned, or shared by fork (EBUSY); still the program's */
         VMPAGER_RES_CANCELLED = 5, /* epoch had moved on, or the mapping was changing (EAGAIN) */
         VMPAGER_RES_REFUSED = 6,   /* cannot be moved: locked, read-only, a hole (EINVAL and others) */
+        VMPAGER_RES_BARE = 7,      /* as MOVED, but the place it left could not be marked (EAGAIN) */
+        VMPAGER_RES_BARE_ZERO = 8, /* as ZERO, in the same way */
+        VMPAGER_RES_FOREIGN = 9,   /* not in memory that is registered */
 };
 
 /* A run of adjacent pages of the program. */

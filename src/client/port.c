@@ -34,7 +34,19 @@ static int64_t port_zeropage(struct port *p, uint64_t dst, uint64_t len)
 
 static int64_t port_poison(struct port *p, uint64_t dst, uint64_t len)
 {
+        /* POISON refuses a page with a mark. Nobody can get in between: the page stays absent. */
+        uffd_unmark(session_of(p)->uffd, dst, len);
         return uffd_poison(session_of(p)->uffd, dst, len);
+}
+
+static int port_mark(struct port *p, uint64_t start, uint64_t len)
+{
+        return uffd_mark(session_of(p)->uffd, start, len);
+}
+
+static int port_unmark(struct port *p, uint64_t start, uint64_t len)
+{
+        return uffd_unmark(session_of(p)->uffd, start, len);
 }
 
 /* The kernel looks at its count of changes before it looks at the address, where there is nothing. */
@@ -101,6 +113,12 @@ static int port_present(struct port *p, uint64_t start, uint64_t end, struct pro
         return procfs_present(&session_of(p)->proc, start, end, runs, max_runs, max_pages, next);
 }
 
+static int port_marked(struct port *p, uint64_t start, uint64_t end, struct procfs_run *runs, unsigned max_runs,
+                       uint64_t *next)
+{
+        return procfs_marked(&session_of(p)->proc, start, end, runs, max_runs, next);
+}
+
 static uint64_t port_now(struct port *p)
 {
         return loop_now(session_of(p)->worker->loop);
@@ -155,6 +173,8 @@ const struct port_ops port_real = {
         .copy = port_copy,
         .zeropage = port_zeropage,
         .poison = port_poison,
+        .mark = port_mark,
+        .unmark = port_unmark,
         .changing = port_changing,
         .wake = port_wake,
         .enlist = port_enlist,
@@ -164,6 +184,7 @@ const struct port_ops port_real = {
         .memory = port_memory,
         .mappings = port_mappings,
         .present = port_present,
+        .marked = port_marked,
         .now = port_now,
         .timer = port_timer,
         .again = port_again,

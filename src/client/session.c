@@ -267,7 +267,6 @@ static void on_register(struct session *s, int len, int fds[SOCK_MAX_FDS], int n
                 loop_cancel(s->worker->loop, &s->patience_op);
         loop_poll_multishot(s->worker->loop, &s->uffd_op, s->uffd, POLLIN);
         loop_poll_multishot(s->worker->loop, &s->eventfd_op, s->eventfd, POLLIN);
-        s->space.drained = true;
         space_set_limit(&s->space, s->limit);
         if (send_packet(s->sock, &ready, sizeof(ready), -1) < 0) {
                 session_end(s);

@@ -9,7 +9,7 @@
 const char *page_state_name(enum page_state state)
 {
         static const char *const name[PAGE_N_STATES] = {
-                "native", "cleared", "evicting", "standby", "stored", "fetching", "clean", "poisoned",
+                "native", "cleared", "evicting", "standby", "stored", "fetching", "clean", "poisoned", "zero",
         };
 
         return state < PAGE_N_STATES ? name[state] : "invalid";
@@ -23,13 +23,15 @@ bool page_may_become(enum page_state from, enum page_state to)
                 /* A REMAP event may bring anything here, so all is allowed from NATIVE. */
                 [PAGE_NATIVE] = (1u << PAGE_N_STATES) - 1,
                 [PAGE_CLEARED] = TO(PAGE_NATIVE),
-                [PAGE_EVICTING] = TO(PAGE_NATIVE) | TO(PAGE_CLEARED) | TO(PAGE_STANDBY) | TO(PAGE_CLEAN),
+                [PAGE_EVICTING] = TO(PAGE_NATIVE) | TO(PAGE_CLEARED) | TO(PAGE_STANDBY) | TO(PAGE_CLEAN) |
+                                  TO(PAGE_ZERO),
                 [PAGE_STANDBY] = TO(PAGE_NATIVE) | TO(PAGE_CLEARED) | TO(PAGE_STORED) | TO(PAGE_CLEAN),
                 [PAGE_STORED] = TO(PAGE_NATIVE) | TO(PAGE_CLEARED) | TO(PAGE_FETCHING),
                 [PAGE_FETCHING] = TO(PAGE_NATIVE) | TO(PAGE_CLEARED) | TO(PAGE_CLEAN) | TO(PAGE_STORED) |
                                   TO(PAGE_POISONED),
                 [PAGE_CLEAN] = TO(PAGE_NATIVE) | TO(PAGE_CLEARED) | TO(PAGE_EVICTING) | TO(PAGE_STORED),
                 [PAGE_POISONED] = TO(PAGE_NATIVE) | TO(PAGE_CLEARED),
+                [PAGE_ZERO] = TO(PAGE_NATIVE) | TO(PAGE_CLEARED),
         };
 
         if (from >= PAGE_N_STATES || to >= PAGE_N_STATES)

@@ -3,7 +3,9 @@
  * A page's entry: 8 bytes that say where its bytes are.
  *
  *     bits  0-3    state (enum page_state)
- *     bits  4-7    reserved, 0
+ *     bit   4      bare (STANDBY, STORED, FETCHING, ZERO): the page is out, and there is no mark that says so in the
+ *                  client's page tables yet
+ *     bits  5-7    reserved, 0
  *     bits  8-27   index: what is under way with it (by state, see below)
  *     bits 28-63   location in the store
  *
@@ -17,6 +19,7 @@
  *     FETCHING   number of the fetch                yes        in the store, a read is under way
  *     CLEAN      -                                  yes        present, and in the store too
  *     POISONED   -                                  -          lost: the client gets SIGBUS
+ *     ZERO       -                                  -          zeros, taken out; needs no bytes anywhere
  *
  * The whole of NATIVE is 0, so that a table that was never written says NATIVE.
  */
@@ -40,10 +43,12 @@ enum page_state {
         PAGE_FETCHING = 5,
         PAGE_CLEAN = 6,
         PAGE_POISONED = 7,
+        PAGE_ZERO = 8,
         PAGE_N_STATES
 };
 
 #define PAGE_INDEX_MAX ((1u << 20) - 1)
+#define PAGE_BARE      (1ull << 4)
 #define PAGE_LOC_MAX   ((1ull << 36) - 1)
 
 static inline page_entry page_make(enum page_state state, uint32_t index, uint64_t loc)

@@ -25,6 +25,7 @@ int ptable_init(struct ptable *t, void *memory, uint64_t bytes)
         t->root = arena_at(&t->arena, root);
         for (unsigned i = 0; i < PAGE_N_STATES; i++)
                 t->count[i] = 0;
+        t->bare = 0;
         return 0;
 }
 
@@ -100,6 +101,14 @@ int ptable_set(struct ptable *t, uint64_t addr, page_entry e)
                 t->count[to]++;
                 c->used++;
         }
+        if (*p & PAGE_BARE) {
+                t->bare--;
+                c->bare--;
+        }
+        if (e & PAGE_BARE) {
+                t->bare++;
+                c->bare++;
+        }
         *p = e;
         if (c->used == 0) {
                 arena_release(&t->arena, c->leaf);
@@ -136,4 +145,25 @@ uint64_t ptable_next(const struct ptable *t, uint64_t addr, uint64_t end)
                                 return addr;
         }
         return end;
+}
+
+uint64_t ptable_next_held(const struct ptable *t, uint64_t addr, uint64_t end)
+{
+        while ((addr = ptable_next(t, addr, end)) < end && page_state(ptable_get(t, addr)) == PAGE_ZERO)
+                addr += PAGE_SIZE_;
+        return addr;
+}
+
+uint64_t ptable_next_bare(const struct ptable *t, uint64_t addr)
+{
+        while (t->bare && (addr = next_leaf(t, addr, PTABLE_END)) < PTABLE_END) {
+                const struct chunk *c = ptable_chunk(t, addr);
+                uint64_t stop = (addr | (PTABLE_CHUNK_SIZE - 1)) + 1;
+
+                for (; c->bare && addr < stop; addr += PAGE_SIZE_)
+                        if (*leaf_entry(t, c, addr) & PAGE_BARE)
+                                return addr;
+                addr = stop;
+        }
+        return PTABLE_END;
 }

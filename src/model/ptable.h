@@ -31,13 +31,15 @@ struct chunk {
         uint16_t used;  /* entries that are not NATIVE */
         uint16_t idle;  /* the idle tracker's own */
         uint16_t avoid; /* rounds for which eviction passes it by: its pages could not be detached */
-        uint16_t reserved[3];
+        uint16_t bare;  /* entries that are PAGE_BARE */
+        uint16_t reserved[2];
 };
 
 struct ptable {
         struct arena arena;
         uint32_t *root; /* PTABLE_SPANS block numbers, in the arena */
         uint64_t count[PAGE_N_STATES]; /* entries by state; NATIVE is not counted */
+        uint64_t bare;                 /* entries that are PAGE_BARE */
 };
 
 /*
@@ -65,5 +67,11 @@ struct chunk *ptable_chunk(const struct ptable *t, uint64_t addr);
 
 /* The address of the first page in [addr, end) that is not NATIVE, or end. */
 uint64_t ptable_next(const struct ptable *t, uint64_t addr, uint64_t end);
+
+/* The same, passing by pages that are ZERO as well. */
+uint64_t ptable_next_held(const struct ptable *t, uint64_t addr, uint64_t end);
+
+/* The address of the first page at or after addr that is PAGE_BARE, or PTABLE_END. */
+uint64_t ptable_next_bare(const struct ptable *t, uint64_t addr);
 
 #endif

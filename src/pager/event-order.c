@@ -1,145 +1,159 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The kernel queues an event after the operation that it tells of, and after the lock on the mappings was dropped: two
- * threads' events can come in the other order than their operations, and one mremap(A -> B) sends REMAP(A -> B) first
- * and UNMAP(A) only when that was read. By then another thread can have moved C to A, and its REMAP(C -> A) was read.
+ * Events are written down as they are read, and carried out when the kernel says that nothing is changing any more:
+ * then every call of which an event was read has returned from its waiting, none has more to tell, and the order of
+ * all of them can be found out (model/order.h). Until then what is noted of the pages is older than what they are:
+ * faults wait, fetches that arrive wait, nothing is evicted and nothing registered. None of it could be done in any
+ * case, since the kernel refuses COPY and MOVE while something is changing.
  *
- * What helps is that a REMAP's target was free when it was moved there. So when REMAP(C -> A) is read while A has
- * a registered mapping, or is owed an UNMAP, an event that frees A is under way, and REMAP(C -> A) waits for it.
- * (A mapping that was found in /proc and not in an event may be there by the very REMAP that is still to be read:
- * it counts only from a moment on at which no event was unread.) What comes meanwhile and is about C (the UNMAP
- * that follows the REMAP) or about the new A (a REMOVE) waits behind it. While an event is unread the kernel
- * refuses every COPY and MOVE, so nothing is installed or detached by the state in between.
+ * Where events of several threads are about the same place the client's page tables decide: pages that are out
+ * are marked there, and the marks went with the pages. If they do not decide, the client is ended.
  */
 #include "pager/event.h"
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
-static bool overlap(uint64_t a, uint64_t a_end, uint64_t b, uint64_t b_end)
+#include "pager/evict.h"
+#include "pager/registration.h"
+#include "util/log.h"
+
+/* As many events while something is always changing: no program does that but by design. */
+#define JOURNAL_MAX 16384u
+
+static int grow(struct event_journal *j)
 {
-        return a < b_end && b < a_end;
+        size_t room = j->room ? j->room * 2 : 16;
+        struct order_event *v;
+
+        if (j->n < j->room)
+                return 0;
+        if (room > JOURNAL_MAX)
+                return -E2BIG;
+        v = realloc(j->v, room * sizeof(*v));
+        if (!v)
+                return -ENOMEM;
+        j->v = v;
+        j->room = room;
+        return 0;
 }
 
-/* Whether the event has to wait behind the first n of the waiting ones, or for one that was not read yet. */
-static bool has_to_wait(const struct space *s, const struct uffd_msg *msg, size_t n)
+void event_note(struct space *s, const struct uffd_msg *msg)
 {
-        uint64_t start, end;
+        struct event_journal *j = &s->journal;
+        struct order_event e = { .kind = ORDER_REMOVE, .start = msg->arg.remove.start, .end = msg->arg.remove.end };
 
-        if (msg->event == UFFD_EVENT_REMAP) {
-                start = msg->arg.remap.to;
-                end = start + msg->arg.remap.len;
-                return region_touches(&s->certain, start, end) || region_touches(&s->owed, start, end);
+        if (msg->event == UFFD_EVENT_UNMAP)
+                e.kind = ORDER_UNMAP;
+        if (msg->event == UFFD_EVENT_REMAP)
+                e = (struct order_event){ .kind = ORDER_REMAP,
+                                          .start = msg->arg.remap.from,
+                                          .end = msg->arg.remap.from + msg->arg.remap.len,
+                                          .to = msg->arg.remap.to };
+        if (grow(j) < 0) {
+                s->port->ops->kill(s->port, "its events cannot be kept track of");
+                return;
         }
-        start = msg->arg.remove.start;
-        end = msg->arg.remove.end;
-        for (size_t i = 0; i < n; i++) {
-                const struct uffd_msg *before = &s->waiting.v[i];
-                uint64_t from = before->arg.remap.from, to = before->arg.remap.to, len = before->arg.remap.len;
+        j->v[j->n++] = e;
+        /* Another mapping may be there now: orders for the one that was must not be carried out on it. */
+        if (e.kind != ORDER_REMOVE)
+                evict_cancel_in(s, e.start, e.end);
+}
 
-                if (before->event != UFFD_EVENT_REMAP)
-                        continue;
-                if (msg->event == UFFD_EVENT_UNMAP && overlap(start, end, from, from + len))
-                        return true;
-                if (msg->event == UFFD_EVENT_REMOVE && overlap(start, end, to, to + len))
-                        return true;
+static void carry_out(struct space *s, const struct order_event *e)
+{
+        switch (e->kind) {
+        case ORDER_REMOVE:
+                event_remove(s, e->start, e->end);
+                return;
+        case ORDER_UNMAP:
+                event_unmap(s, e->start, e->end);
+                return;
+        case ORDER_REMAP:
+                event_remap(s, e->start, e->to, e->end - e->start);
+                return;
         }
+}
+
+static bool has_remap(const struct event_journal *j)
+{
+        for (size_t i = 0; i < j->n; i++)
+                if (j->v[i].kind == ORDER_REMAP)
+                        return true;
         return false;
 }
 
-static void carry_out(struct space *s, const struct uffd_msg *msg)
+/*
+ * Writes the order in which the events are carried out to *order. Returns how many, or negative: the client is ended.
+ */
+static long find_order(struct space *s, uint32_t *order)
 {
-        uint64_t start = msg->arg.remove.start, end = msg->arg.remove.end;
-        int r = 0;
+        struct event_journal *j = &s->journal;
+        struct order_question q = { .events = j->v, .n = j->n, .certain = &s->certain };
+        struct event_judge judge;
+        size_t n = 0;
+        int r;
 
-        switch (msg->event) {
-        case UFFD_EVENT_REMOVE:
-                event_remove(s, start, end);
-                return;
-        case UFFD_EVENT_UNMAP:
-                event_unmap(s, start, end);
-                r = region_remove(&s->owed, start, end) | region_remove(&s->certain, start, end);
-                break;
-        case UFFD_EVENT_REMAP:
-                event_remap(s, msg->arg.remap.from, msg->arg.remap.to, msg->arg.remap.len);
-                start = msg->arg.remap.from;
-                end = start + msg->arg.remap.len;
-                r = region_add(&s->owed, start, end) | region_remove(&s->certain, start, end) |
-                    region_add(&s->certain, msg->arg.remap.to, msg->arg.remap.to + msg->arg.remap.len);
-                if (r == 0)
-                        r = region_remove(&s->owed, msg->arg.remap.to, msg->arg.remap.to + msg->arg.remap.len);
-                break;
-        }
+        event_judge_init(&judge, s);
+        q.judge = event_judge;
+        q.arg = &judge;
+        r = order_find(&q, order, &n);
+        if (judge.error)
+                r = judge.error;
+        event_judge_clear(&judge);
+        /* What the page tables showed holds if nothing has changed meanwhile. */
+        if (r >= 0 && s->port->ops->changing(s->port))
+                return -EAGAIN;
+        if (r > 0)
+                return (long)n;
         if (r < 0)
-                s->port->ops->kill(s->port, "no memory for its list of regions");
+                s->port->ops->kill(s->port, "its events could not be put in order for want of memory");
+        else
+                s->port->ops->kill(s->port,
+                                   "threads of it moved and unmapped memory at the same addresses at once, and "
+                                   "it cannot be told which pages are where");
+        return r < 0 ? r : -EINVAL;
 }
 
-static void wait(struct space *s, const struct uffd_msg *msg)
+/* Carries out what was written down. False: not now. */
+static bool carry_out_all(struct space *s)
 {
-        struct event_queue *q = &s->waiting;
+        struct event_journal *j = &s->journal;
+        uint32_t *order;
+        long n;
 
-        if (q->n == q->room) {
-                size_t room = q->room ? q->room * 2 : 16;
-                struct uffd_msg *v = realloc(q->v, room * sizeof(*v));
-
-                if (!v) {
-                        s->port->ops->kill(s->port, "no memory for its events");
-                        return;
-                }
-                q->v = v;
-                q->room = room;
+        if (!has_remap(j)) {
+                for (size_t i = 0; i < j->n; i++)
+                        carry_out(s, &j->v[i]);
+                j->n = 0;
+                return true;
         }
-        q->v[q->n++] = *msg;
+        /* The agent has pages of which it is not known whether they are out. It answers soon: no MOVE succeeds now. */
+        if (s->in_flight)
+                return false;
+        order = malloc(j->n * sizeof(*order));
+        n = order ? find_order(s, order) : -EAGAIN;
+        for (long i = 0; i < n; i++)
+                carry_out(s, &j->v[order[i]]);
+        free(order);
+        if (n == -EAGAIN)
+                return false;
+        j->n = 0;
+        return true;
 }
 
-/* Carries out what needs to wait no longer, in order; each may free the way for another. */
-static void go_on(struct space *s)
+bool event_settle(struct space *s)
 {
-        struct event_queue *q = &s->waiting;
+        bool had_events = s->journal.n != 0;
 
-        for (size_t i = 0; i < q->n;) {
-                struct uffd_msg msg = q->v[i];
-
-                if (has_to_wait(s, &msg, i)) {
-                        i++;
-                        continue;
-                }
-                memmove(&q->v[i], &q->v[i + 1], (q->n - i - 1) * sizeof(q->v[0]));
-                q->n--;
-                carry_out(s, &msg);
-                i = 0;
-        }
-}
-
-void event_in_order(struct space *s, const struct uffd_msg *msg)
-{
-        if (has_to_wait(s, msg, s->waiting.n)) {
-                wait(s, msg);
-                return;
-        }
-        carry_out(s, msg);
-        go_on(s);
-}
-
-static void make_certain(struct space *s)
-{
-        for (size_t i = 0; i < s->regions.n; i++)
-                if (region_add(&s->certain, s->regions.v[i].start, s->regions.v[i].end) < 0)
-                        s->port->ops->kill(s->port, "no memory for its list of regions");
-        s->doubtful = false;
-}
-
-void event_settle_order(struct space *s)
-{
-        struct event_queue *q = &s->waiting;
-
-        if ((q->n == 0 && !s->doubtful) || s->port->ops->changing(s->port))
-                return;
-        /* Nothing is unread, so nothing is to be waited for. */
-        for (size_t i = 0; i < q->n; i++)
-                carry_out(s, &q->v[i]);
-        q->n = 0;
-        region_clear(&s->owed);
-        make_certain(s);
+        if (!had_events && !s->doubtful && !s->table.bare)
+                return true;
+        if (s->port->ops->changing(s->port))
+                return false;
+        if (had_events && !carry_out_all(s))
+                return false;
+        if (s->doubtful && registration_confirm(s) == 1)
+                s->doubtful = false;
+        event_mark_bare(s);
+        return true;
 }

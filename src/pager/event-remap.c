@@ -47,7 +47,8 @@ void event_remap(struct space *s, uint64_t from, uint64_t to, uint64_t len)
                 follow(s, e, target);
                 ptable_set(&s->table, a, page_make(PAGE_NATIVE, 0, 0));
         }
-        if (region_remove(&s->regions, from, end) < 0 || region_add(&s->regions, to, to + len) < 0)
+        if (region_remove(&s->regions, from, end) < 0 || region_add(&s->regions, to, to + len) < 0 ||
+            region_remove(&s->certain, from, end) < 0 || region_add(&s->certain, to, to + len) < 0)
                 s->port->ops->kill(s->port, "no memory for its list of regions");
         s->mapped = 0; /* look at the mappings again */
 }

@@ -10,7 +10,7 @@
 
 #define RUNS 64
 
-static void mark_present(struct space *s, uint64_t start, uint64_t end)
+static void clear_present(struct space *s, uint64_t start, uint64_t end)
 {
         struct procfs_run run[RUNS];
 
@@ -36,14 +36,21 @@ static void mark_present(struct space *s, uint64_t start, uint64_t end)
 
 void event_remove(struct space *s, uint64_t start, uint64_t end)
 {
+        uint64_t first = end, last = start;
+
         for (uint64_t a = ptable_next(&s->table, start, end); a < end;
              a = ptable_next(&s->table, a + PAGE_SIZE_, end)) {
                 /* An order that the agent may have carried out: its page was the old one, or is still there. */
                 bool evicting = page_state(ptable_get(&s->table, a)) == PAGE_EVICTING;
 
                 event_drop_page(s, a, evicting ? PAGE_CLEARED : PAGE_NATIVE);
+                first = a < first ? a : first;
+                last = a;
         }
-        mark_present(s, start, end);
+        /* MADV_FREE leaves the marks of absent pages where they are. */
+        if (first < end && s->port->ops->unmark(s->port, first, last + PAGE_SIZE_ - first) < 0)
+                s->stray_marks += (last - first) / PAGE_SIZE_ + 1;
+        clear_present(s, start, end);
 }
 
 static void settle_absent(struct space *s, uint64_t start, uint64_t end)
@@ -53,7 +60,7 @@ static void settle_absent(struct space *s, uint64_t start, uint64_t end)
                         ptable_set(&s->table, a, page_make(PAGE_NATIVE, 0, 0));
 }
 
-void event_settle(struct space *s, uint64_t start, uint64_t end, const struct procfs_run *present, int n)
+void event_settle_absent(struct space *s, uint64_t start, uint64_t end, const struct procfs_run *present, int n)
 {
         for (int i = 0; i < n; i++) {
                 settle_absent(s, start, present[i].start);

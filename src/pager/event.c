@@ -14,15 +14,15 @@ void event_act(struct space *s, const struct uffd_msg *msg)
         switch (msg->event) {
         case UFFD_EVENT_REMOVE:
                 s->stats.events_remove++;
-                event_in_order(s, msg);
+                event_note(s, msg);
                 return;
         case UFFD_EVENT_UNMAP:
                 s->stats.events_unmap++;
-                event_in_order(s, msg);
+                event_note(s, msg);
                 return;
         case UFFD_EVENT_REMAP:
                 s->stats.events_remap++;
-                event_in_order(s, msg);
+                event_note(s, msg);
                 return;
         case UFFD_EVENT_FORK:
                 s->stats.events_fork++;

@@ -7,14 +7,32 @@
 /* Acts on one event message, between the reading of its batch and the batch's faults. */
 void event_act(struct space *s, const struct uffd_msg *msg);
 
-/*
- * Carries REMOVE, UNMAP and REMAP out in the order of their operations, which can be another than the order in
- * which they were read.
- */
-void event_in_order(struct space *s, const struct uffd_msg *msg);
+/* Writes an event down, to be carried out by event_settle(). */
+void event_note(struct space *s, const struct uffd_msg *msg);
 
-/* Every message was read: ends the waiting of events if the kernel has no more under way. */
-void event_settle_order(struct space *s);
+/*
+ * Every message was read, and the gate is closed (fault-receive.c): carries out what was written down, if nothing is
+ * changing. Returns whether what is noted of the client is what it is now.
+ */
+bool event_settle(struct space *s);
+
+/* Compares outcomes with what the client's page tables show. */
+struct event_judge {
+        struct space *space;
+        struct region_set touched, marked;
+        uint64_t n_marked; /* pages */
+        int error;         /* negative: the page tables could not be read */
+};
+
+/* Makes a judge of the events in the space's journal. event_judge_clear() frees what it has; also twice. */
+void event_judge_init(struct event_judge *j, struct space *s);
+void event_judge_clear(struct event_judge *j);
+
+/* The judge function of struct order_question (model/order.h); arg is the judge. */
+uint64_t event_judge(void *arg, const struct pieces *outcome, uint64_t *odd);
+
+/* Marks pages that are out and have no mark yet. */
+void event_mark_bare(struct space *s);
 
 /* madvise(DONTNEED, FREE), a hole punched: the pages are to be zeros, now or in a moment. */
 void event_remove(struct space *s, uint64_t start, uint64_t end);
@@ -23,7 +41,7 @@ void event_remove(struct space *s, uint64_t start, uint64_t end);
  * Ends the CLEARED state of pages in [start, end) that are absent now: what was to be zapped is. `present` are the
  * runs that are present there, in order.
  */
-void event_settle(struct space *s, uint64_t start, uint64_t end, const struct procfs_run *present, int n);
+void event_settle_absent(struct space *s, uint64_t start, uint64_t end, const struct procfs_run *present, int n);
 
 /* munmap, or another mapping in its place: the pages are gone. */
 void event_unmap(struct space *s, uint64_t start, uint64_t end);

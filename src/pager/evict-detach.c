@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "pager/fault.h"
+#include "pager/registration.h"
 
 #define FUTILE_NS    50000000ull
 #define AVOID_ROUNDS 4
@@ -30,9 +31,22 @@ void evict_cancel(struct space *s)
         atomic_store(&s->ring->epoch, ++s->epoch);
 }
 
+void evict_cancel_in(struct space *s, uint64_t start, uint64_t end)
+{
+        for (uint32_t b = s->completed; b != s->posted; b++) {
+                const struct evict_batch *batch = &s->batch[b % VMPAGER_RING_BATCHES];
+
+                for (uint32_t i = 0; i < batch->n_pages; i++)
+                        if (batch->item[i].addr >= start && batch->item[i].addr < end) {
+                                evict_cancel(s);
+                                return;
+                        }
+        }
+}
+
 bool evict_is_hopeless(const struct space *s)
 {
-        return s->futile_until != 0 && s->in_flight == 0 && s->writes == 0;
+        return s->futile_until != 0 && s->in_flight == 0 && s->writes == 0 && s->journal.n == 0 && !s->doubtful;
 }
 
 /* Notes the pages of a batch as EVICTING. Returns how many could be noted (fewer: no memory for the table). */
@@ -98,7 +112,7 @@ void evict_kick(struct space *s)
 {
         bool posted = false;
 
-        if (s->dying || !s->drained || s->unwritten)
+        if (s->dying || s->journal.n || s->unwritten)
                 return;
         if (s->futile_until) {
                 if (s->port->ops->now(s->port) < s->futile_until)
@@ -118,6 +132,14 @@ void evict_kick(struct space *s)
                 s->port->ops->timer(s->port, s->port->ops->now(s->port));
 }
 
+/* Notes where a page is that is out of the program now. */
+static void note_out(struct space *s, const struct evict_item *item, page_entry e, bool bare)
+{
+        budget_detached(&s->budget, PAGE_SIZE_);
+        s->stats.evicted_pages++;
+        ptable_set(&s->table, item->addr, bare ? e | PAGE_BARE : e);
+}
+
 /* The agent's answer for one page that is still wanted. Returns whether its bytes are in `slot` now. */
 static bool take_result(struct space *s, struct evict_item *item, uint8_t result, uint32_t slot)
 {
@@ -125,22 +147,23 @@ static bool take_result(struct space *s, struct evict_item *item, uint8_t result
 
         switch (result) {
         case VMPAGER_RES_MOVED:
-                budget_detached(&s->budget, PAGE_SIZE_);
-                s->stats.evicted_pages++;
+        case VMPAGER_RES_BARE:
                 s->ring_slots.v[slot].owner = item->addr;
-                ptable_set(&s->table, item->addr, page_make(PAGE_STANDBY, slot, 0));
+                note_out(s, item, page_make(PAGE_STANDBY, slot, 0), result == VMPAGER_RES_BARE);
                 return true;
         case VMPAGER_RES_ZERO:
-                /* Absent is as good as zero: the next touch is a first touch. */
-                budget_detached(&s->budget, PAGE_SIZE_);
-                s->stats.evicted_pages++;
-                break;
+        case VMPAGER_RES_BARE_ZERO:
+                note_out(s, item, page_make(PAGE_ZERO, 0, 0), result == VMPAGER_RES_BARE_ZERO);
+                return false;
         case VMPAGER_RES_BUSY:
         case VMPAGER_RES_REFUSED:
                 s->stats.not_evictable++;
                 c = ptable_chunk(&s->table, item->addr);
                 if (c)
                         c->avoid = AVOID_ROUNDS;
+                break;
+        case VMPAGER_RES_FOREIGN:
+                registration_lost(s, item->addr);
                 break;
         case VMPAGER_RES_ABSENT:
         case VMPAGER_RES_CANCELLED:
@@ -164,13 +187,12 @@ static uint32_t take_batch(struct space *s, uint32_t b)
         for (uint32_t i = 0; i < batch->n_pages; i++) {
                 struct evict_item *item = &batch->item[i];
                 uint32_t slot = batch->first_slot + moved;
-                bool in_slot = false;
+                bool has_slot = result[i] == VMPAGER_RES_MOVED || result[i] == VMPAGER_RES_BARE;
+                bool in_slot = !item->dropped && take_result(s, item, result[i], slot);
 
-                if (result[i] == VMPAGER_RES_MOVED)
-                        moved++;
-                if (!item->dropped)
-                        in_slot = take_result(s, item, result[i], slot);
-                if (result[i] == VMPAGER_RES_MOVED && !in_slot)
+                moved += has_slot;
+                s->stray_marks += item->dropped && has_slot; /* MADV_FREE leaves it */
+                if (has_slot && !in_slot)
                         ring_slots_free(&s->ring_slots, slot);
         }
         for (uint32_t i = moved; i < batch->n_slots; i++)

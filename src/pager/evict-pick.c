@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * First on the way of an eviction: a hand goes round the registered memory, chunk by chunk, and takes the pages
- * that are present from those that the tracker calls cold. A chunk is finished before the hand goes on, since
- * adjacent pages cost a third of scattered ones to detach, and lie together in the store.
+ * First on the way of an eviction: a hand goes round the memory that is certain to be registered, chunk by chunk, and
+ * takes the pages that are present from those that the tracker calls cold. A chunk is finished before the hand goes
+ * on, since adjacent pages cost a third of scattered ones to detach, and lie together in the store.
  */
 #include "pager/evict.h"
 
@@ -27,7 +27,7 @@ static uint64_t take_present(struct space *s, uint64_t start, uint64_t end, stru
 
         if (n < 0)
                 return end;
-        event_settle(s, start, next, run, n);
+        event_settle_absent(s, start, next, run, n);
         for (int i = 0; i < n; i++) {
                 for (uint64_t a = run[i].start; a < run[i].end; a += PAGE_SIZE_) {
                         struct vmpager_run *last = *n_runs ? &out[*n_runs - 1] : NULL;
@@ -63,10 +63,10 @@ uint32_t evict_pick(struct space *s, struct vmpager_run *runs, uint32_t max, uin
         unsigned round = 0;
 
         *n_runs = 0;
-        if (s->regions.n == 0)
+        if (s->certain.n == 0)
                 return 0;
         while (n_pages < max && round <= MAX_ROUNDS) {
-                const struct region *r = region_at_or_after(&s->regions, s->hand);
+                const struct region *r = region_at_or_after(&s->certain, s->hand);
                 uint64_t start, end;
                 bool fresh; /* the hand has only just come to this chunk */
 

@@ -24,7 +24,7 @@ static void release_slot(struct space *s, uint32_t slot, store_loc loc, int resu
                         s->unwritten++;
                 return;
         }
-        ptable_set(&s->table, v->owner, page_make(PAGE_STORED, 0, loc));
+        ptable_set(&s->table, v->owner, page_make(PAGE_STORED, 0, loc) | (ptable_get(&s->table, v->owner) & PAGE_BARE));
         s->stats.written_pages++;
         ring_slots_free(&s->ring_slots, slot);
 }

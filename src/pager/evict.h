@@ -25,6 +25,9 @@ void evict_item_drop(struct space *s, uint32_t index);
 /* Orders that the agent has not carried out yet are void: their addresses may mean other memory now. */
 void evict_cancel(struct space *s);
 
+/* The same, if any of them is for a page in [start, end). */
+void evict_cancel_in(struct space *s, uint64_t start, uint64_t end);
+
 /* The page whose bytes are in the slot is in the program again, or gone: the slot is freed as soon as it can be. */
 void evict_slot_recall(struct space *s, uint32_t slot);
 

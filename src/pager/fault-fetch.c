@@ -38,11 +38,11 @@ static void fetch_end(struct space *s, struct fetch *fetch)
         fetch_free(s->pager, fetch);
 }
 
-static void poison(struct space *s, struct fetch *fetch, int error)
+static void poison(struct space *s, struct fetch *fetch)
 {
         log_error("client %d: page 0x%llx is lost: the store could not read location %llu: error %d; the client gets "
                   "SIGBUS when it touches the page",
-                  s->pid, (unsigned long long)fetch->addr, (unsigned long long)fetch->io.loc, -error);
+                  s->pid, (unsigned long long)fetch->addr, (unsigned long long)fetch->io.loc, -fetch->result);
         ptable_set(&s->table, fetch->addr, page_make(PAGE_POISONED, 0, 0));
         s->stats.poisoned_pages++;
         s->port->ops->poison(s->port, fetch->addr, PAGE_SIZE_);
@@ -51,33 +51,52 @@ static void poison(struct space *s, struct fetch *fetch, int error)
         fetch_end(s, fetch);
 }
 
+/* Not now: again after the next events. */
+static void fetch_wait(struct space *s, struct fetch *fetch)
+{
+        fetch->arrived = true;
+        fetch->next = s->arrived;
+        s->arrived = fetch;
+        s->port->ops->timer(s->port, s->port->ops->now(s->port) + FAULT_RETRY_NS);
+}
+
+/* The client has gone from under the installation. */
+static void fetch_put_back(struct space *s, struct fetch *fetch)
+{
+        page_entry bare = ptable_get(&s->table, fetch->addr) & PAGE_BARE;
+
+        ptable_set(&s->table, fetch->addr, page_make(PAGE_STORED, 0, fetch->io.loc) | bare);
+        fault_done_list(s, &fetch->faults, FAULT_DISK);
+        budget_unreserve(&s->budget, PAGE_SIZE_);
+        fetch_free(s->pager, fetch);
+}
+
 /* Puts the bytes that arrived into the client, or the fetch into the list of those to be tried again. */
 static void fetch_finish(struct space *s, struct fetch *fetch)
 {
         int r;
 
-        if (fetch->dropped) {
+        if (s->dying || fetch->dropped) {
                 fetch_end(s, fetch);
+                return;
+        }
+        if (s->journal.n) {
+                fetch_wait(s, fetch);
+                return;
+        }
+        if (fetch->result < 0) {
+                poison(s, fetch);
                 return;
         }
         r = fault_install(s, fetch->addr, fetch->io.memory);
         if (r == 0) {
-                fetch->arrived = true;
-                fetch->next = s->arrived;
-                s->arrived = fetch;
-                s->port->ops->timer(s->port, s->port->ops->now(s->port) + 1000000);
-                return;
-        }
-        if (r > 0)
-                ptable_set(&s->table, fetch->addr, page_make(PAGE_NATIVE, 0, 0));
-        else
-                ptable_set(&s->table, fetch->addr, page_make(PAGE_STORED, 0, fetch->io.loc));
-        fault_done_list(s, &fetch->faults, FAULT_DISK);
-        if (r > 0) {
-                fetch_end(s, fetch);
+                fetch_wait(s, fetch);
+        } else if (r < 0) {
+                fetch_put_back(s, fetch);
         } else {
-                budget_unreserve(&s->budget, PAGE_SIZE_);
-                fetch_free(s->pager, fetch);
+                ptable_set(&s->table, fetch->addr, page_make(PAGE_NATIVE, 0, 0));
+                fault_done_list(s, &fetch->faults, FAULT_DISK);
+                fetch_end(s, fetch);
         }
 }
 
@@ -86,12 +105,7 @@ static void fetch_read(struct store_io *io, int result)
         struct fetch *fetch = (struct fetch *)((char *)io - offsetof(struct fetch, io));
         struct space *s = fetch->space;
 
-        if (!s->dying && !fetch->dropped && result < 0) {
-                poison(s, fetch, result);
-                return;
-        }
-        if (s->dying)
-                fetch->dropped = true;
+        fetch->result = result;
         fetch_finish(s, fetch);
         evict_kick(s);
 }
@@ -147,6 +161,6 @@ void fault_fetch(struct space *s, struct fault *f)
         };
         fault_list_init(&fetch->faults);
         fault_list_add(&fetch->faults, f);
-        ptable_set(&s->table, f->addr, page_make(PAGE_FETCHING, fetch_number(p, fetch), page_loc(e)));
+        ptable_set(&s->table, f->addr, page_make(PAGE_FETCHING, fetch_number(p, fetch), page_loc(e)) | (e & PAGE_BARE));
         store_submit(p->store_port, &fetch->io);
 }

@@ -15,7 +15,7 @@
 static uint64_t run_length(struct space *s, const struct fault *f)
 {
         const struct region *r = region_at_or_after(&s->regions, f->addr);
-        uint64_t len = stream_run(&s->streams, f->tid, f->addr) * PAGE_SIZE_, room = budget_room(&s->budget), other;
+        uint64_t len = stream_run(&s->streams, f->tid, f->addr) * PAGE_SIZE_, room = budget_room(&s->budget);
 
         if (!r || r->start > f->addr)
                 return PAGE_SIZE_;
@@ -23,16 +23,21 @@ static uint64_t run_length(struct space *s, const struct fault *f)
                 len = r->end - f->addr;
         if (len > page_floor(room))
                 len = page_floor(room);
-        other = ptable_next(&s->table, f->addr + PAGE_SIZE_, f->addr + len);
-        return len > PAGE_SIZE_ ? other - f->addr : PAGE_SIZE_;
+        return len > PAGE_SIZE_ ? ptable_next_held(&s->table, f->addr + PAGE_SIZE_, f->addr + len) - f->addr :
+                                  PAGE_SIZE_;
 }
 
 static int64_t give_zeros(struct space *s, const struct fault *f, uint64_t len)
 {
         int64_t r;
 
-        if (!f->write && !s->budget.gated)
-                return s->port->ops->zeropage(s->port, f->addr, PAGE_SIZE_);
+        if (!f->write && !s->budget.gated) {
+                r = s->port->ops->zeropage(s->port, f->addr, PAGE_SIZE_);
+                if (r != -EEXIST)
+                        return r;
+                /* It is there, or has a mark left over (MADV_FREE does not take it away), which only COPY overlooks. */
+                len = PAGE_SIZE_;
+        }
         r = s->port->ops->copy(s->port, f->addr, s->pager->zeros, len);
         /* A run across two mappings is refused whole, however they touch: then one page, which lies in one. */
         if ((r == -ENOENT || r == -EINVAL) && len > PAGE_SIZE_)
@@ -60,8 +65,9 @@ void fault_fill(struct space *s, struct fault *f)
         len = run_length(s, f);
         r = give_zeros(s, f, len);
         if (r > 0) {
-                /* It was absent, so a REMOVE that was read before has taken effect. */
-                ptable_set(&s->table, f->addr, page_make(PAGE_NATIVE, 0, 0));
+                /* They were absent, so a REMOVE that was read before has taken effect. */
+                for (uint64_t a = f->addr; a < f->addr + (uint64_t)r; a += PAGE_SIZE_)
+                        ptable_set(&s->table, a, page_make(PAGE_NATIVE, 0, 0));
                 stream_given(&s->streams, f->tid, f->addr, (uint32_t)(r / (int64_t)PAGE_SIZE_));
                 fault_done(s, f, FAULT_ZERO);
                 return;

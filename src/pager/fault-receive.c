@@ -46,6 +46,9 @@ static void act_on_faults(struct space *s, const struct uffd_msg *msg, int n, ui
 
                 if (msg[i].event != UFFD_EVENT_PAGEFAULT)
                         continue;
+                /* Only absent pages are marked, and a missing page is what is told of them. Were one present: */
+                if (msg[i].arg.pagefault.flags & UFFD_PAGEFAULT_FLAG_WP)
+                        s->port->ops->unmark(s->port, page_floor(msg[i].arg.pagefault.address), PAGE_SIZE_);
                 f = fault_new(s);
                 if (!f) {
                         /* The thread asks again as soon as it is woken; by then there may be memory. */
@@ -86,17 +89,16 @@ void fault_receive(struct space *s)
         n = s->port->ops->read(s->port, msg, MESSAGES);
         if (n > 0)
                 act_on_events(s, msg, n);
-        if (n >= 0 && n < (int)MESSAGES)
-                s->drained = true;
-        if (n >= 0 && n < (int)MESSAGES)
-                event_settle_order(s);
+        if (n >= 0 && n < (int)MESSAGES && !event_settle(s))
+                s->port->ops->timer(s->port, s->port->ops->now(s->port) + FAULT_RETRY_NS);
         gate_leave(s);
         if (n < 0) {
                 log_warning("client %d: its userfaultfd cannot be read: error %d", s->pid, -n);
                 return;
         }
         act_on_faults(s, msg, n, s->port->ops->now(s->port));
-        try_again(s);
+        if (s->journal.n == 0)
+                try_again(s);
         if (n == (int)MESSAGES)
                 s->port->ops->again(s->port);
         evict_kick(s);
@@ -104,6 +106,6 @@ void fault_receive(struct space *s)
 
 void fault_gate_open(struct space *s)
 {
-        if (s->read_pending)
+        if (s->read_pending || s->journal.n)
                 fault_receive(s);
 }

@@ -15,9 +15,14 @@ void fault_route(struct space *s, struct fault *f)
         page_entry e = ptable_get(&s->table, f->addr);
         struct evict_item *item;
 
+        if (s->journal.n) {
+                fault_retry(s, f);
+                return;
+        }
         switch (page_state(e)) {
         case PAGE_NATIVE:
         case PAGE_CLEARED:
+        case PAGE_ZERO:
                 fault_fill(s, f);
                 return;
         case PAGE_EVICTING:
@@ -64,7 +69,7 @@ void fault_stall(struct space *s, struct fault *f)
 void fault_retry(struct space *s, struct fault *f)
 {
         fault_list_add(&s->retry, f);
-        s->port->ops->timer(s->port, s->port->ops->now(s->port) + 1000000);
+        s->port->ops->timer(s->port, s->port->ops->now(s->port) + FAULT_RETRY_NS);
 }
 
 void fault_unstall(struct space *s)

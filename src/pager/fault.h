@@ -4,10 +4,13 @@
 
 #include "pager/space.h"
 
+/* After how long what met EAGAIN is tried again, if no message comes before. */
+#define FAULT_RETRY_NS 250000ull
+
 /* The userfaultfd is readable (or may be): reads a batch of messages and acts on it, events first. */
 void fault_receive(struct space *s);
 
-/* The agent left the gate: reads what had to wait for it. */
+/* The agent left the gate, perhaps: reads what had to wait for it. */
 void fault_gate_open(struct space *s);
 
 /* Takes a fault the way that its page's state says. */

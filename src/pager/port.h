@@ -22,6 +22,8 @@ struct port_ops {
         int64_t (*zeropage)(struct port *p, uint64_t dst, uint64_t len);
         int64_t (*poison)(struct port *p, uint64_t dst, uint64_t len);
         int (*wake)(struct port *p, uint64_t start, uint64_t len);
+        int (*mark)(struct port *p, uint64_t start, uint64_t len);   /* uffd_mark() */
+        int (*unmark)(struct port *p, uint64_t start, uint64_t len); /* uffd_unmark() */
         int (*enlist)(struct port *p, uint64_t start, uint64_t len);  /* UFFDIO_REGISTER */
         int (*discharge)(struct port *p, uint64_t start, uint64_t len); /* UFFDIO_UNREGISTER */
 
@@ -35,6 +37,9 @@ struct port_ops {
         int (*mappings)(struct port *p, int (*fn)(const struct procfs_mapping *m, void *arg), void *arg);
         int (*present)(struct port *p, uint64_t start, uint64_t end, struct procfs_run *runs, unsigned max_runs,
                        uint64_t max_pages, uint64_t *next);
+
+        int (*marked)(struct port *p, uint64_t start, uint64_t end, struct procfs_run *runs, unsigned max_runs,
+                      uint64_t *next);
 
         uint64_t (*now)(struct port *p);
         void (*timer)(struct port *p, uint64_t at); /* calls space_tick() at that time, instead of an earlier setting */

@@ -102,9 +102,8 @@ void space_clear(struct space *s)
         ring_slots_clear(&s->ring_slots);
         region_clear(&s->regions);
         region_clear(&s->certain);
-        region_clear(&s->owed);
-        free(s->waiting.v);
-        s->waiting = (struct event_queue){ 0 };
+        free(s->journal.v);
+        s->journal = (struct event_journal){ 0 };
         while (s->free_io) {
                 struct evict_io *io = s->free_io;
 

@@ -17,6 +17,7 @@
 #include <vmpager/ring.h>
 
 #include "model/budget.h"
+#include "model/order.h"
 #include "model/ptable.h"
 #include "model/region.h"
 #include "model/ring-slots.h"
@@ -51,6 +52,7 @@ struct fetch {
         uint64_t addr;
         bool dropped; /* the page went away meanwhile (REMOVE, UNMAP) */
         bool arrived; /* the bytes are here, their installation has to be tried again */
+        int result;   /* of the read: 0, or a negative errno */
         struct fault_list faults;
         struct fetch *next; /* in the list of free ones, or of the arrived */
 };
@@ -92,9 +94,9 @@ struct evict_io {
         struct evict_io *next; /* in the list of free ones */
 };
 
-/* Events in the order in which they were read. */
-struct event_queue {
-        struct uffd_msg *v;
+/* Events that were read and not carried out yet, in the order in which they were read. */
+struct event_journal {
+        struct order_event *v;
         size_t n, room;
 };
 
@@ -122,9 +124,9 @@ struct space {
 
         struct ptable table;
         struct region_set regions;
-        struct region_set certain;  /* those of regions that no unread event can be about, see event-order.c */
-        struct region_set owed;     /* moved away by a REMAP, its UNMAP was not read yet */
-        struct event_queue waiting; /* events that were read before those they depend on */
+        struct region_set certain; /* the part of regions that is so beyond doubt: pages are evicted from there alone */
+        uint64_t stray_marks;      /* pages that may have a mark and are not out, at most */
+        struct event_journal journal; /* while it holds anything, all that is noted here is older than the client */
         struct region excluded[VMPAGER_MAX_EXCLUDED + 2]; /* the agent's memory */
         unsigned n_excluded;
         struct budget budget;
@@ -139,8 +141,7 @@ struct space {
         struct fault_list retry;   /* met EAGAIN: again after the next events */
         struct fetch *arrived;     /* fetches that met EAGAIN */
         bool read_pending;         /* the agent was in the gate */
-        bool doubtful;             /* regions holds more than certain */
-        bool drained;              /* no event is unread since the last registration */
+        bool doubtful;             /* regions holds more than certain, perhaps */
         bool receiving;            /* fault_receive() is running */
 
         /* Evictions. */

@@ -183,8 +183,8 @@ static void evict_trust_staging(const struct agent *a, struct order *o)
         if (sys_call(SYS_mincore, a->staging, evict_staging_bytes(a), present) < 0)
                 return;
         for (uint32_t k = 0; k < o->n_pages; k++)
-                if (present[k] & 1)
-                        o->result[k] = VMPAGER_RES_MOVED;
+                if ((present[k] & 1) && o->result[k] != VMPAGER_RES_MOVED)
+                        o->result[k] = VMPAGER_RES_BARE;
 }
 
 /*
@@ -227,6 +227,32 @@ static long evict_move_pages(const struct agent *a, uint64_t from, uint32_t to, 
         return error;
 }
 
+static long evict_protect(const struct agent *a, uint64_t from, uint32_t pages, uint64_t mode)
+{
+        struct uffdio_writeprotect wp = {
+                .range = {.start = from, .len = (uint64_t)pages * VMPAGER_PAGE},
+                .mode = mode,
+        };
+
+        return sys_ioctl(a->uffd, UFFDIO_WRITEPROTECT, &wp);
+}
+
+/*
+ * Whether all that is mapped there is registered: MOVE takes pages from memory that is not, too, and they would read
+ * as zeros afterwards. Nothing is protected by this call. Returns 0, or a negative errno, -ENOENT if not all is
+ * registered. What it finds holds in this hold of the gate: a change to registered memory makes MOVE fail.
+ */
+static long evict_check_registered(const struct agent *a, uint64_t from, uint32_t pages)
+{
+        return evict_protect(a, from, pages, 0);
+}
+
+/* Marks places that pages were moved from. False when the mappings are changing. */
+static bool evict_mark(const struct agent *a, uint64_t from, uint32_t pages)
+{
+        return evict_protect(a, from, pages, UFFDIO_WRITEPROTECT_MODE_WP) == 0;
+}
+
 /*
  * What an error at one page means. EEXIST says that the page's place in staging is taken. It was empty,
  * and only we move pages there, so the page was moved: where a transient condition, such as compaction of
@@ -237,11 +263,12 @@ static enum vmpager_result evict_result_of(long error)
 {
         switch (error) {
         case -ENOENT:
+        case -EFAULT: /* a mark, or another entry that is no page */
                 return VMPAGER_RES_ABSENT;
         case -EBUSY:
                 return VMPAGER_RES_BUSY;
         case -EEXIST:
-                return VMPAGER_RES_MOVED;
+                return VMPAGER_RES_BARE;
         default:
                 return VMPAGER_RES_REFUSED;
         }
@@ -250,7 +277,7 @@ static enum vmpager_result evict_result_of(long error)
 /* True when the error is about the first page of the range, false when a part of it may yet be moved. */
 static bool evict_error_is_of_page(long error)
 {
-        return error == -ENOENT || error == -EBUSY || error == -EEXIST;
+        return error == -ENOENT || error == -EFAULT || error == -EBUSY || error == -EEXIST;
 }
 
 /*
@@ -263,16 +290,22 @@ static bool evict_move_run(struct agent *a, struct order *o, const struct vmpage
 
         while (done < run->pages) {
                 uint32_t pages = run->pages - done < most ? run->pages - done : most;
-                uint32_t moved;
+                uint64_t from = run->addr + (uint64_t)done * VMPAGER_PAGE;
+                uint32_t moved = 0;
+                bool marked, registered;
 
                 if (gate_enter(a, o->epoch) != GATE_ENTERED)
                         return false;
-                long error = evict_move_pages(a, run->addr + (uint64_t)done * VMPAGER_PAGE, to + done, pages, &moved);
+                long error = evict_check_registered(a, from, pages);
+                registered = error == 0;
+                if (registered)
+                        error = evict_move_pages(a, from, to + done, pages, &moved);
+                marked = moved > 0 && evict_mark(a, from, moved);
                 gate_leave(a);
 
                 if (moved > 0) {
                         for (uint32_t i = 0; i < moved; i++)
-                                o->result[to + done++] = VMPAGER_RES_MOVED;
+                                o->result[to + done++] = marked ? VMPAGER_RES_MOVED : VMPAGER_RES_BARE;
                         most = most < EVICT_HOLD_PAGES ? most * 2 : EVICT_HOLD_PAGES;
                         tries = 0;
                 } else if (error == -EAGAIN || error == -EINTR) {
@@ -280,10 +313,11 @@ static bool evict_move_run(struct agent *a, struct order *o, const struct vmpage
                                 return true;
                         for (int i = 0; i < EVICT_PAUSES; i++)
                                 sys_pause();
-                } else if (pages > 1 && !evict_error_is_of_page(error)) {
-                        most = pages / 2; /* the run may reach over the end of a mapping */
+                } else if (pages > 1 && !(registered && evict_error_is_of_page(error))) {
+                        most = pages / 2; /* the run may reach over the end of a mapping, or of what is registered */
                 } else {
-                        o->result[to + done++] = (uint8_t)evict_result_of(error);
+                        o->result[to + done++] =
+                                (uint8_t)(registered ? evict_result_of(error) : VMPAGER_RES_FOREIGN);
                 }
         }
         return true;
@@ -332,12 +366,12 @@ static void evict_copy(const struct agent *a, struct order *o)
         uint8_t *slot = a->slots + (size_t)o->first_slot * VMPAGER_PAGE;
 
         for (uint32_t k = 0; k < o->n_pages; k++) {
-                if (o->result[k] != VMPAGER_RES_MOVED)
+                if (o->result[k] != VMPAGER_RES_MOVED && o->result[k] != VMPAGER_RES_BARE)
                         continue;
                 if (evict_copy_page(slot, a->staging + (size_t)k * VMPAGER_PAGE))
                         slot += VMPAGER_PAGE;
                 else
-                        o->result[k] = VMPAGER_RES_ZERO;
+                        o->result[k] = o->result[k] == VMPAGER_RES_MOVED ? VMPAGER_RES_ZERO : VMPAGER_RES_BARE_ZERO;
         }
 }
 

@@ -51,6 +51,8 @@ static void woken(struct rig *r, unsigned page)
 
 static bool event_unread(const struct rig *r)
 {
+        if (r->changing)
+                return true;
         for (unsigned i = 0; i < r->n_msgs; i++)
                 if (r->msg[i].event != UFFD_EVENT_PAGEFAULT)
                         return true;
@@ -96,6 +98,7 @@ static int64_t port_copy(struct port *port, uint64_t dst, const void *src, uint6
         for (done = 0; done < n && !r->page[first + done].present; done++) {
                 memcpy(rig_bytes(r, first + done), (const char *)src + done * PAGE_SIZE_, PAGE_SIZE_);
                 r->page[first + done].present = true;
+                r->page[first + done].marked = false;
                 woken(r, first + done);
         }
         return done ? (int64_t)(done * PAGE_SIZE_) : -EEXIST;
@@ -135,15 +138,23 @@ static int port_wake(struct port *port, uint64_t start, uint64_t len)
 
 static int port_enlist(struct port *port, uint64_t start, uint64_t len)
 {
-        of(port)->enlisted += (unsigned)(len / PAGE_SIZE_);
-        (void)start;
+        for (uint64_t at = start; at < start + len; at += PAGE_SIZE_) {
+                struct rig_page *p = &of(port)->page[rig_number(at)];
+
+                of(port)->enlisted += !p->enlisted;
+                p->enlisted = true;
+        }
         return 0;
 }
 
 static int port_discharge(struct port *port, uint64_t start, uint64_t len)
 {
-        of(port)->discharged += (unsigned)(len / PAGE_SIZE_);
-        (void)start;
+        for (uint64_t at = start; at < start + len; at += PAGE_SIZE_) {
+                struct rig_page *p = &of(port)->page[rig_number(at)];
+
+                of(port)->discharged += p->enlisted;
+                p->enlisted = false;
+        }
         return 0;
 }
 
@@ -214,6 +225,38 @@ static int port_present(struct port *port, uint64_t start, uint64_t end, struct 
         return (int)n;
 }
 
+static int port_mark(struct port *port, uint64_t start, uint64_t len)
+{
+        if (event_unread(of(port)))
+                return -EAGAIN;
+        for (uint64_t at = start; at < start + len; at += PAGE_SIZE_)
+                of(port)->page[rig_number(at)].marked = true;
+        return 0;
+}
+
+static int port_unmark(struct port *port, uint64_t start, uint64_t len)
+{
+        if (event_unread(of(port)))
+                return -EAGAIN;
+        for (uint64_t at = start; at < start + len; at += PAGE_SIZE_)
+                of(port)->page[rig_number(at)].marked = false;
+        return 0;
+}
+
+static int port_marked(struct port *port, uint64_t start, uint64_t end, struct procfs_run *runs, unsigned max_runs,
+                       uint64_t *next)
+{
+        struct rig *r = of(port);
+        unsigned n = 0;
+        uint64_t at;
+
+        for (at = start; at < end && n < max_runs; at += PAGE_SIZE_)
+                if (r->page[rig_number(at)].marked)
+                        runs[n++] = (struct procfs_run){ at, at + PAGE_SIZE_ };
+        *next = at;
+        return (int)n;
+}
+
 static uint64_t port_now(struct port *port)
 {
         return of(port)->now;
@@ -258,6 +301,9 @@ const struct port_ops rig_port_ops = {
         .memory = port_memory,
         .mappings = port_mappings,
         .present = port_present,
+        .mark = port_mark,
+        .unmark = port_unmark,
+        .marked = port_marked,
         .now = port_now,
         .timer = port_timer,
         .again = port_again,

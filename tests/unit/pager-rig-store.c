@@ -105,11 +105,12 @@ static uint8_t move_page(struct rig *r, unsigned page, uint32_t slot)
         if (!p->present)
                 return VMPAGER_RES_ABSENT;
         p->present = false;
+        p->marked = !r->no_marks;
         if (memcmp(rig_bytes(r, page), zeros, PAGE_SIZE_) == 0)
-                return VMPAGER_RES_ZERO;
+                return r->no_marks ? VMPAGER_RES_BARE_ZERO : VMPAGER_RES_ZERO;
         ck_assert_uint_lt(slot, RIG_SLOTS);
         memcpy(r->space.slots + (uint64_t)slot * VMPAGER_PAGE, rig_bytes(r, page), PAGE_SIZE_);
-        return VMPAGER_RES_MOVED;
+        return r->no_marks ? VMPAGER_RES_BARE : VMPAGER_RES_MOVED;
 }
 
 void rig_move(struct rig *r)
@@ -125,7 +126,7 @@ void rig_move(struct rig *r)
                                 unsigned page = rig_number(b->run[i].addr) + k;
 
                                 b->result[n] = cancelled ? VMPAGER_RES_CANCELLED : move_page(r, page, slot);
-                                slot += b->result[n] == VMPAGER_RES_MOVED;
+                                slot += b->result[n] == VMPAGER_RES_MOVED || b->result[n] == VMPAGER_RES_BARE;
                         }
                 }
                 ck_assert_uint_eq(n, b->n_pages);

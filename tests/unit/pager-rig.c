@@ -95,18 +95,23 @@ void rig_remove(struct rig *r, unsigned first, unsigned n)
 void rig_zap(struct rig *r, unsigned first, unsigned n)
 {
         for (unsigned i = first; i < first + n; i++)
-                r->page[i].present = r->page[i].poisoned = false;
+                r->page[i].present = r->page[i].poisoned = r->page[i].marked = false;
 }
 
-void rig_unmap(struct rig *r, unsigned first, unsigned n)
+void rig_unmap_echo(struct rig *r, unsigned first, unsigned n)
 {
         struct uffd_msg *m = event(r, UFFD_EVENT_UNMAP);
 
         m->arg.remove.start = rig_addr(first);
         m->arg.remove.end = rig_addr(first + n);
+}
+
+void rig_unmap(struct rig *r, unsigned first, unsigned n)
+{
+        rig_unmap_echo(r, first, n);
         rig_zap(r, first, n);
         for (unsigned i = first; i < first + n; i++)
-                r->page[i].mapped = false;
+                r->page[i].mapped = r->page[i].enlisted = false;
 }
 
 void rig_remap(struct rig *r, unsigned from, unsigned to, unsigned n)
@@ -122,8 +127,10 @@ void rig_remap(struct rig *r, unsigned from, unsigned to, unsigned n)
                 q->mapped = true;
                 q->present = p->present;
                 q->poisoned = p->poisoned;
+                q->marked = p->marked;
+                q->enlisted = p->enlisted;
                 memcpy(rig_bytes(r, to + i), rig_bytes(r, from + i), PAGE_SIZE_);
-                p->mapped = p->present = p->poisoned = false;
+                p->mapped = p->present = p->poisoned = p->marked = p->enlisted = false;
         }
 }
 
@@ -208,7 +215,7 @@ struct rig *rig_new(void)
         ck_assert_uint_eq(r->timer_at, r->now);
         rig_relax(r);
         ck_assert_uint_eq(r->enlisted, RIG_MAPPED);
-        ck_assert(r->space.drained);
+        ck_assert(!r->space.doubtful);
         return r;
 }
 

@@ -34,6 +34,8 @@
 
 struct rig_page {
         bool mapped, present, poisoned;
+        bool enlisted;
+        bool marked; /* absent, and out */
         uint8_t result;   /* what the agent is to answer for it; VMPAGER_RES_NONE: what is true */
         uint32_t waiting; /* threads */
         uint32_t tid;     /* the last of them */
@@ -53,6 +55,8 @@ struct rig {
         uint64_t ballast; /* bytes that count as resident beside the pages */
         uint64_t now, timer_at;
         bool again, gone;
+        bool no_marks; /* the agent cannot set them */
+        bool changing; /* a call is between two of its events */
         unsigned killed, kicks, ungates, reads, forked, enlisted, discharged, zeropages;
         int forked_fd;
         int copy_error; /* COPY fails with it, copy_errors times */
@@ -105,6 +109,7 @@ void rig_remove(struct rig *r, unsigned first, unsigned n);
 void rig_zap(struct rig *r, unsigned first, unsigned n);
 void rig_unmap(struct rig *r, unsigned first, unsigned n);
 void rig_remap(struct rig *r, unsigned from, unsigned to, unsigned n);
+void rig_unmap_echo(struct rig *r, unsigned first, unsigned n); /* the UNMAP that is told after a REMAP */
 
 /* Time and pressure. press: no room is left, batches are posted. relax: growth is gated, nothing is to be evicted. */
 void rig_tick(struct rig *r, uint64_t ns);

@@ -8,10 +8,10 @@
 
 /* Row: from; column: to; in the order of enum page_state. */
 static const char *const legal[PAGE_N_STATES] = {
-        /*                 N C E B S F K P   (B: standby, S: stored, K: clean) */
-        [PAGE_NATIVE] = "11111111",  [PAGE_CLEARED] = "11000000",  [PAGE_EVICTING] = "11110010",
-        [PAGE_STANDBY] = "11011010", [PAGE_STORED] = "11001100",   [PAGE_FETCHING] = "11001111",
-        [PAGE_CLEAN] = "11101010",   [PAGE_POISONED] = "11000001",
+        /*                 N C E B S F K P Z   (B: standby, S: stored, K: clean, Z: zero) */
+        [PAGE_NATIVE] = "111111111",  [PAGE_CLEARED] = "110000000",  [PAGE_EVICTING] = "111100101",
+        [PAGE_STANDBY] = "110110100", [PAGE_STORED] = "110011000",   [PAGE_FETCHING] = "110011110",
+        [PAGE_CLEAN] = "111010100",   [PAGE_POISONED] = "110000010", [PAGE_ZERO] = "110000001",
 };
 
 START_TEST(test_transitions)

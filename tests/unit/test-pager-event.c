@@ -25,6 +25,7 @@ enum where {
 #define N     20u
 #define FIRST 5u /* the event is about FIRST .. FIRST + COUNT - 1 */
 #define COUNT 10u
+#define HALF  5u
 
 static void touch_range(struct rig *r, unsigned first, unsigned n)
 {
@@ -272,6 +273,99 @@ START_TEST(test_event_before_fault)
 }
 END_TEST
 
+/* Takes the n-th message from the end out of the queue; put_back() queues it last. */
+static struct uffd_msg hold_back(struct rig *r, unsigned n)
+{
+        struct uffd_msg m = r->msg[r->n_msgs - n];
+
+        memmove(&r->msg[r->n_msgs - n], &r->msg[r->n_msgs - n + 1], (n - 1) * sizeof(m));
+        r->n_msgs--;
+        r->changing = true;
+        return m;
+}
+
+static void put_back(struct rig *r, struct uffd_msg m)
+{
+        r->msg[r->n_msgs++] = m;
+        r->changing = false;
+}
+
+/*
+ * One thread unmaps a range, another moves a mapping there before the first has told of it. While the first is late
+ * the pages wait; then they are where the second has moved them. _i: where the pages of both are.
+ */
+START_TEST(test_late_unmap)
+{
+        struct rig *r = rig_at((enum where)_i);
+        struct uffd_msg late;
+
+        rig_unmap(r, FIRST, HALF);
+        late = hold_back(r, 1);
+        rig_remap(r, FIRST + HALF, FIRST, HALF);
+        rig_unmap_echo(r, FIRST + HALF, HALF);
+        rig_receive(r);
+        touch_range(r, FIRST, HALF);
+        rig_receive(r);
+        for (unsigned i = FIRST; i < FIRST + HALF; i++)
+                ck_assert(!r->page[i].present);
+        put_back(r, late);
+        settle(r);
+        for (unsigned i = 0; i < HALF; i++) {
+                ck_assert(r->page[FIRST + i].present);
+                memcpy(rig_bytes(r, FIRST + HALF + i), rig_bytes(r, FIRST + i), PAGE_SIZE_);
+                r->page[FIRST + HALF + i].present = true;
+        }
+        ck_assert(rig_holds_many(r, FIRST + HALF, HALF, 1));
+        ck_assert_uint_eq(r->killed, 0);
+        rig_free(r);
+}
+END_TEST
+
+/* Two threads, two moves out of one range, and nothing to tell them apart: the client is ended. */
+START_TEST(test_unclear)
+{
+        struct rig *r = rig_at(STORED);
+        struct uffd_msg late;
+
+        rig_remap(r, FIRST, TO, HALF); /* the first thread's, which tells of it late */
+        late = hold_back(r, 1);
+        rig_remap(r, FIRST + HALF, FIRST, HALF);
+        rig_unmap_echo(r, FIRST + HALF, HALF);
+        rig_remap(r, FIRST, TO + HALF, HALF);
+        rig_unmap_echo(r, FIRST, HALF);
+        rig_receive(r);
+        put_back(r, late);
+        rig_unmap_echo(r, FIRST, HALF);
+        rig_receive(r);
+        ck_assert_uint_eq(r->killed, 1);
+        rig_free(r);
+}
+END_TEST
+
+/* Pages that the agent could not mark are marked as soon as nothing is changing. */
+START_TEST(test_bare)
+{
+        struct rig *r = rig_new();
+
+        r->no_marks = true;
+        rig_put_many(r, 0, N, 1);
+        rig_put(r, 3, 0);
+        rig_press(r);
+        rig_agent(r);
+        r->no_marks = false;
+        ck_assert_uint_eq(r->space.table.bare, N);
+        rig_store(r, 0);
+        rig_relax(r);
+        rig_receive(r);
+        ck_assert_uint_eq(r->space.table.bare, 0);
+        for (unsigned i = 0; i < N; i++)
+                ck_assert(r->page[i].marked);
+        touch_settled(r, 0, N);
+        ck_assert(rig_holds_many(r, 0, 3, 1) && rig_holds(r, 3, 0) && rig_holds_many(r, 4, N - 4, 1));
+        nothing_left(r);
+}
+END_TEST
+
 START_TEST(test_fork)
 {
         struct rig *r = rig_new();
@@ -299,6 +393,9 @@ int main(void)
         tcase_add_test(tc, test_cleared);
         tcase_add_test(tc, test_cleared_seen_absent);
         tcase_add_test(tc, test_event_before_fault);
+        tcase_add_loop_test(tc, test_late_unmap, MOVED, STORED + 1);
+        tcase_add_test(tc, test_unclear);
+        tcase_add_test(tc, test_bare);
         tcase_add_test(tc, test_fork);
         return unit_run("pager-event", tc);
 }

@@ -115,7 +115,7 @@ START_TEST(test_zero_pages)
         rig_press(r);
         rig_agent(r);
         for (unsigned i = 0; i < 60; i++)
-                rig_expect(r, i, 1, i % 3 ? PAGE_STANDBY : PAGE_NATIVE);
+                rig_expect(r, i, 1, i % 3 ? PAGE_STANDBY : PAGE_ZERO);
         ck_assert_uint_eq(r->space.ring_slots.n_free, RIG_SLOTS - 40);
         rig_store(r, 0);
         rig_relax(r);
