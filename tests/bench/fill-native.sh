@@ -6,6 +6,9 @@
 #
 #     tests/bench/fill-native.sh [ROUNDS [MIB]]        (7 rounds of 2048 MiB), as root
 #
+# Where the times of the same run are far apart (a virtual machine whose host takes free memory back), more rounds of less
+# memory tell more: 41 rounds of 256 MiB.
+#
 # Each round is A B or B A, by turns. Before each the same amount is written once untimed: in a virtual machine memory that
 # has been free for a while may have gone back to the host, and is dear to whoever touches it first. Prints all times, the ratio of the medians, and as its spread the lowest and highest
 # ratio of a round. PREFIX (build/prefix) and BUILD (build) as tests/run has them.
