@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Events are written down as they are read, and carried out when the kernel says that nothing is changing any more:
- * then every call of which an event was read has returned from its waiting, none has more to tell, and the order of
- * all of them can be found out (model/order.h). Until then what is noted of the pages is older than what they are:
- * faults wait, fetches that arrive wait, nothing is evicted and nothing registered. None of it could be done in any
- * case, since the kernel refuses COPY and MOVE while something is changing.
+ * REMOVE and UNMAP are carried out as they are read, until there is a REMAP. From then on events are written down,
+ * until the kernel says that nothing is changing any more: then every call of which an event was read has returned
+ * from its waiting, none has more to tell, and the order of all of them can be found out (model/order.h). Until then
+ * what is noted of the pages is older than what they are: faults wait, fetches that arrive wait, nothing is evicted
+ * and nothing registered. None of it could be done in any case, since the kernel refuses COPY and MOVE while
+ * something is changing.
  *
  * Where events of several threads are about the same place the client's page tables decide: pages that are out
  * are marked there, and the marks went with the pages. If they do not decide, the client is ended.
@@ -19,7 +20,7 @@
 #include "util/log.h"
 
 /* As many events while something is always changing: no program does that but by design. */
-#define JOURNAL_MAX 16384u
+#define JOURNAL_MAX 8192u
 
 static int grow(struct event_journal *j)
 {
@@ -38,28 +39,6 @@ static int grow(struct event_journal *j)
         return 0;
 }
 
-void event_note(struct space *s, const struct uffd_msg *msg)
-{
-        struct event_journal *j = &s->journal;
-        struct order_event e = { .kind = ORDER_REMOVE, .start = msg->arg.remove.start, .end = msg->arg.remove.end };
-
-        if (msg->event == UFFD_EVENT_UNMAP)
-                e.kind = ORDER_UNMAP;
-        if (msg->event == UFFD_EVENT_REMAP)
-                e = (struct order_event){ .kind = ORDER_REMAP,
-                                          .start = msg->arg.remap.from,
-                                          .end = msg->arg.remap.from + msg->arg.remap.len,
-                                          .to = msg->arg.remap.to };
-        if (grow(j) < 0) {
-                s->port->ops->kill(s->port, "its events cannot be kept track of");
-                return;
-        }
-        j->v[j->n++] = e;
-        /* Another mapping may be there now: orders for the one that was must not be carried out on it. */
-        if (e.kind != ORDER_REMOVE)
-                evict_cancel_in(s, e.start, e.end);
-}
-
 static void carry_out(struct space *s, const struct order_event *e)
 {
         switch (e->kind) {
@@ -75,12 +54,30 @@ static void carry_out(struct space *s, const struct order_event *e)
         }
 }
 
-static bool has_remap(const struct event_journal *j)
+void event_note(struct space *s, const struct uffd_msg *msg)
 {
-        for (size_t i = 0; i < j->n; i++)
-                if (j->v[i].kind == ORDER_REMAP)
-                        return true;
-        return false;
+        struct event_journal *j = &s->journal;
+        struct order_event e = { .kind = ORDER_REMOVE, .start = msg->arg.remove.start, .end = msg->arg.remove.end };
+
+        if (msg->event == UFFD_EVENT_UNMAP)
+                e.kind = ORDER_UNMAP;
+        if (msg->event == UFFD_EVENT_REMAP)
+                e = (struct order_event){ .kind = ORDER_REMAP,
+                                          .start = msg->arg.remap.from,
+                                          .end = msg->arg.remap.from + msg->arg.remap.len,
+                                          .to = msg->arg.remap.to };
+        if (j->n == 0 && e.kind != ORDER_REMAP) {
+                carry_out(s, &e);
+                return;
+        }
+        if (grow(j) < 0) {
+                s->port->ops->kill(s->port, "its events cannot be kept track of");
+                return;
+        }
+        j->v[j->n++] = e;
+        /* Another mapping may be there now: orders for the one that was must not be carried out on it. */
+        if (e.kind != ORDER_REMOVE)
+                evict_cancel_in(s, e.start, e.end);
 }
 
 /*
@@ -101,8 +98,8 @@ static long find_order(struct space *s, uint32_t *order)
         if (judge.error)
                 r = judge.error;
         event_judge_clear(&judge);
-        /* What the page tables showed holds if nothing has changed meanwhile. */
-        if (r >= 0 && s->port->ops->changing(s->port))
+        /* Gone: the pidfd says so soon. And what the page tables showed holds if nothing has changed meanwhile. */
+        if (r == -ESRCH || (r >= 0 && s->port->ops->changing(s->port)))
                 return -EAGAIN;
         if (r > 0)
                 return (long)n;
@@ -122,12 +119,6 @@ static bool carry_out_all(struct space *s)
         uint32_t *order;
         long n;
 
-        if (!has_remap(j)) {
-                for (size_t i = 0; i < j->n; i++)
-                        carry_out(s, &j->v[i]);
-                j->n = 0;
-                return true;
-        }
         /* The agent has pages of which it is not known whether they are out. It answers soon: no MOVE succeeds now. */
         if (s->in_flight)
                 return false;

@@ -7,7 +7,7 @@
 /* Acts on one event message, between the reading of its batch and the batch's faults. */
 void event_act(struct space *s, const struct uffd_msg *msg);
 
-/* Writes an event down, to be carried out by event_settle(). */
+/* Carries an event out, or writes it down to be carried out by event_settle(). The gate is closed (fault-receive.c). */
 void event_note(struct space *s, const struct uffd_msg *msg);
 
 /*

@@ -94,7 +94,7 @@ struct evict_io {
         struct evict_io *next; /* in the list of free ones */
 };
 
-/* Events that were read and not carried out yet, in the order in which they were read. */
+/* Events that were read and not carried out yet, in the order in which they were read; the first is a REMAP. */
 struct event_journal {
         struct order_event *v;
         size_t n, room;
