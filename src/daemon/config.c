@@ -19,6 +19,7 @@
 #include "util/error.h"
 #include "util/size.h"
 
+#define SHOWN_OF_LINE      20 /* bytes, of one that is too long */
 #define DEFAULT_STORE_PATH "/var/lib/vmpager/default.store"
 
 struct reading {
@@ -144,10 +145,41 @@ int config_defaults(struct config *out)
         return 0;
 }
 
+/* The file as ini_parse_stream() reads it. */
+struct source {
+        FILE *file;
+        struct reading *reading;
+        int line;
+};
+
+/* As fgets(3). The library would take the end of a line that does not fit for a line of its own: it gets a comment. */
+static char *next_line(char *buf, int size, void *arg)
+{
+        struct source *s = arg;
+        size_t len;
+        int c;
+
+        if (!fgets(buf, size, s->file))
+                return NULL;
+        s->line++;
+        len = strlen(buf);
+        if (len + 1 < (size_t)size || buf[len - 1] == '\n')
+                return buf;
+        c = getc(s->file);
+        if (c == EOF || c == '\n')
+                return buf;
+        while (c != EOF && c != '\n')
+                c = getc(s->file);
+        buf[SHOWN_OF_LINE] = '\0';
+        wrong(s->reading, s->line, "this line is too long (199 bytes at most); it begins", buf);
+        return strcpy(buf, ";\n");
+}
+
 int config_read(const char *path, struct config *out, struct error *e)
 {
         struct config c;
         struct reading r = { .config = &c, .path = path };
+        struct source source = { .reading = &r };
         FILE *f;
         int at, n = config_defaults(&c);
 
@@ -159,7 +191,8 @@ int config_read(const char *path, struct config *out, struct error *e)
                 config_clear(&c);
                 return error_sys(e, n, "the configuration %s cannot be read", path);
         }
-        at = ini_parse_file(f, on_key, &r);
+        source.file = f;
+        at = ini_parse_stream(next_line, &source, on_key, &r);
         fclose(f);
         if (at > 0)
                 wrong(&r, at, "this line is not \"[section]\" or \"key = value\"", "");
