@@ -26,7 +26,7 @@ static void look_while_gated(struct space *s, const struct procfs_memory *m)
         evict_write_again(s);
         evict_kick(s);
         fault_unstall(s);
-        if (moving || s->in_flight || s->stalled.head || s->quiet_ns == 0)
+        if (moving || s->in_flight || (s->stalled.head && !s->store_is_full) || s->quiet_ns == 0)
                 s->quiet_ns = TICK_SHORT_NS;
         else if (s->quiet_ns < TICK_LONG_NS)
                 s->quiet_ns *= 2;
