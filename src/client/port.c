@@ -119,6 +119,12 @@ static int port_marked(struct port *p, uint64_t start, uint64_t end, struct proc
         return procfs_marked(&session_of(p)->proc, start, end, runs, max_runs, next);
 }
 
+static int port_taken(struct port *p, uint64_t start, uint64_t end, struct procfs_run *runs, unsigned max_runs,
+                      uint64_t *next)
+{
+        return procfs_taken(&session_of(p)->proc, start, end, runs, max_runs, next);
+}
+
 static uint64_t port_now(struct port *p)
 {
         return loop_now(session_of(p)->worker->loop);
@@ -150,7 +156,9 @@ static void port_kill(struct port *p, const char *why)
 {
         struct session *s = session_of(p);
 
-        log_error("client %d (%s) is killed: %s", s->peer.pid, s->comm, why);
+        if (!s->killed)
+                log_error("client %d (%s) is killed: %s", s->peer.pid, s->comm, why);
+        s->killed = true;
         syscall(SYS_pidfd_send_signal, s->peer.pidfd, SIGKILL, NULL, 0);
 }
 
@@ -185,6 +193,7 @@ const struct port_ops port_real = {
         .mappings = port_mappings,
         .present = port_present,
         .marked = port_marked,
+        .taken = port_taken,
         .now = port_now,
         .timer = port_timer,
         .again = port_again,

@@ -37,6 +37,7 @@ struct session {
         uint64_t limit, grant, serial;
 
         int sock, uffd, eventfd;
+        bool killed; /* and told so */
         struct procfs proc;
         struct vmpager_ring *ring;
         uint64_t ring_bytes;

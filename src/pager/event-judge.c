@@ -9,7 +9,7 @@
 
 #include "pager/event.h"
 
-#define RUNS 64u
+#define TRIES 64u
 
 static bool is_out(page_entry e)
 {
@@ -29,43 +29,61 @@ static bool may_be_out(page_entry e)
         return is_out(e) || page_state(e) == PAGE_POISONED;
 }
 
-static int look(struct event_judge *j, uint64_t start, uint64_t end)
+/* Notes those of the runs that the events are about. */
+static int note(struct event_judge *j, const struct procfs_run *run, int n)
 {
-        struct space *s = j->space;
-        struct procfs_run run[RUNS];
-
-        while (start < end) {
-                uint64_t next = end;
-                int n = s->port->ops->marked(s->port, start, end, run, RUNS, &next);
-
-                if (n < 0)
-                        return n;
-                for (int i = 0; i < n; i++)
-                        if (region_add(&j->marked, run[i].start, run[i].end) < 0)
-                                return -ENOMEM;
-                start = next;
-        }
-        return 0;
-}
-
-/* Reads the marks of all that the events are about. */
-static int look_everywhere(struct event_judge *j)
-{
-        const struct event_journal *journal = &j->space->journal;
         int r = 0;
 
-        for (size_t i = 0; i < journal->n && r == 0; i++) {
-                const struct order_event *e = &journal->v[i];
+        for (int i = 0; i < n; i++)
+                for (uint64_t at = run[i].start; r == 0 && at < run[i].end;) {
+                        const struct region *t = region_at_or_after(j->touched, at);
+                        uint64_t from, to;
 
-                r = region_add(&j->touched, e->start, e->end);
-                if (r == 0 && e->kind == ORDER_REMAP)
-                        r = region_add(&j->touched, e->to, e->to + (e->end - e->start));
-        }
-        for (size_t i = 0; i < j->touched.n && r == 0; i++)
-                r = look(j, j->touched.v[i].start, j->touched.v[i].end);
-        for (size_t i = 0; i < j->marked.n; i++)
-                j->n_marked += (j->marked.v[i].end - j->marked.v[i].start) / PAGE_SIZE_;
+                        if (!t || t->start >= run[i].end)
+                                break;
+                        from = t->start > at ? t->start : at;
+                        to = t->end < run[i].end ? t->end : run[i].end;
+                        r = region_add(&j->marked, from, to);
+                        j->n_marked += (to - from) / PAGE_SIZE_;
+                        at = to;
+                }
         return r;
+}
+
+static int read_marks(struct event_judge *j)
+{
+        struct space *s = j->space;
+        uint64_t at = j->touched->v[0].start, end = j->touched->v[j->touched->n - 1].end;
+        int r = 0;
+
+        region_clear(&j->marked);
+        j->n_marked = 0;
+        while (r == 0 && at < end) {
+                uint64_t next = end;
+                int n = s->port->ops->marked(s->port, at, end, j->run, EVENT_JUDGE_RUNS, &next);
+
+                r = n < 0 ? n : note(j, j->run, n);
+                at = next;
+        }
+        return r;
+}
+
+/*
+ * Where one call follows the other, moments at which nothing is changing are short; but while the marks are read a
+ * thread that comes out of one call does not get into the next, which needs the lock on the mappings, and is asleep
+ * for a moment longer.
+ */
+static int look(struct event_judge *j)
+{
+        for (unsigned tries = 0; tries < TRIES; tries++) {
+                int r = read_marks(j);
+
+                if (r < 0)
+                        return r;
+                if (!j->space->port->ops->changing(j->space->port))
+                        return 0;
+        }
+        return -EAGAIN;
 }
 
 static uint64_t marked_in(const struct event_judge *j, uint64_t start, uint64_t end)
@@ -96,12 +114,19 @@ static uint64_t trace(uint64_t from, uint64_t to)
 
 void event_judge_init(struct event_judge *j, struct space *s)
 {
-        *j = (struct event_judge){ .space = s };
+        *j = (struct event_judge){ .space = s, .touched = &s->journal.ranges };
+}
+
+int event_judge_look(struct event_judge *j)
+{
+        if (!j->has_looked)
+                j->error = look(j);
+        j->has_looked = true;
+        return j->error;
 }
 
 void event_judge_clear(struct event_judge *j)
 {
-        region_clear(&j->touched);
         region_clear(&j->marked);
 }
 
@@ -111,15 +136,14 @@ uint64_t event_judge(void *arg, const struct pieces *outcome, uint64_t *odd)
         const struct ptable *t = &j->space->table;
         uint64_t claimed = 0, verdict = 0;
 
-        if (j->touched.n == 0 && j->error == 0)
-                j->error = look_everywhere(j);
-        if (j->error)
+        if (event_judge_look(j) < 0)
                 return 0;
+
         for (size_t i = 0; i < outcome->n; i++) {
                 const struct piece *p = &outcome->v[i];
                 uint64_t end = p->origin + p->len;
 
-                if (p->at == p->origin && !region_touches(&j->touched, p->origin, end))
+                if (p->at == p->origin && !region_touches(j->touched, p->origin, end))
                         continue;
                 if (p->discarded) {
                         claimed += marked_in(j, p->at, p->at + p->len);
@@ -133,7 +157,7 @@ uint64_t event_judge(void *arg, const struct pieces *outcome, uint64_t *odd)
                         if (!may_be_out(e))
                                 continue;
                         if (!marked && is_out(e) && !(e & PAGE_BARE) &&
-                            region_holds(&j->touched, place, place + PAGE_SIZE_))
+                            region_holds(j->touched, place, place + PAGE_SIZE_))
                                 return 0;
                         claimed += marked;
                         verdict += trace(a, place);

@@ -3,9 +3,9 @@
  * REMOVE and UNMAP are carried out as they are read, until there is a REMAP. From then on events are written down,
  * until the kernel says that nothing is changing any more: then every call of which an event was read has returned
  * from its waiting, none has more to tell, and the order of all of them can be found out (model/order.h). Until then
- * what is noted of the pages is older than what they are: faults wait, fetches that arrive wait, nothing is evicted
- * and nothing registered. None of it could be done in any case, since the kernel refuses COPY and MOVE while
- * something is changing.
+ * what is noted of those ranges is older than the client: faults and fetches there wait, nothing is evicted and
+ * nothing registered. Little of it could be done in any case: the kernel refuses COPY and MOVE while something is
+ * changing.
  *
  * Where events of several threads are about the same place the client's page tables decide: pages that are out
  * are marked there, and the marks went with the pages. If they do not decide, the client is ended.
@@ -20,7 +20,10 @@
 #include "util/log.h"
 
 /* As many events while something is always changing: no program does that but by design. */
-#define JOURNAL_MAX 8192u
+#define JOURNAL_MAX 4096u
+
+/* From how many events on a moment at which nothing is changing is sought and not waited for. */
+#define LOOK_LONGER 16u
 
 static int grow(struct event_journal *j)
 {
@@ -70,7 +73,8 @@ void event_note(struct space *s, const struct uffd_msg *msg)
                 carry_out(s, &e);
                 return;
         }
-        if (grow(j) < 0) {
+        if (grow(j) < 0 || region_add(&j->ranges, e.start, e.end) < 0 ||
+            (e.kind == ORDER_REMAP && region_add(&j->ranges, e.to, e.to + (e.end - e.start)) < 0)) {
                 s->port->ops->kill(s->port, "its events cannot be kept track of");
                 return;
         }
@@ -80,42 +84,25 @@ void event_note(struct space *s, const struct uffd_msg *msg)
                 evict_cancel_in(s, e.start, e.end);
 }
 
-/*
- * Writes the order in which the events are carried out to *order. Returns how many, or negative: the client is ended.
- */
-static long find_order(struct space *s, uint32_t *order)
+/* Finds the order. Returns how many events are to be carried out, or negative: -EAGAIN not now, others: never. */
+static long find_order(struct space *s, struct event_judge *judge, uint32_t *order)
 {
-        struct event_journal *j = &s->journal;
-        struct order_question q = { .events = j->v, .n = j->n, .certain = &s->certain };
-        struct event_judge judge;
+        struct order_question q = {
+                .events = s->journal.v, .n = s->journal.n, .certain = &s->certain, .judge = event_judge, .arg = judge
+        };
         size_t n = 0;
-        int r;
+        int r = order_find(&q, order, &n);
 
-        event_judge_init(&judge, s);
-        q.judge = event_judge;
-        q.arg = &judge;
-        r = order_find(&q, order, &n);
-        if (judge.error)
-                r = judge.error;
-        event_judge_clear(&judge);
-        /* Gone: the pidfd says so soon. And what the page tables showed holds if nothing has changed meanwhile. */
-        if (r == -ESRCH || (r >= 0 && s->port->ops->changing(s->port)))
-                return -EAGAIN;
-        if (r > 0)
-                return (long)n;
-        if (r < 0)
-                s->port->ops->kill(s->port, "its events could not be put in order for want of memory");
-        else
-                s->port->ops->kill(s->port,
-                                   "threads of it moved and unmapped memory at the same addresses at once, and "
-                                   "it cannot be told which pages are where");
-        return r < 0 ? r : -EINVAL;
+        if (judge->error)
+                r = judge->error;
+        return r > 0 ? (long)n : r == 0 ? -EINVAL : r;
 }
 
 /* Carries out what was written down. False: not now. */
 static bool carry_out_all(struct space *s)
 {
         struct event_journal *j = &s->journal;
+        struct event_judge judge;
         uint32_t *order;
         long n;
 
@@ -123,25 +110,38 @@ static bool carry_out_all(struct space *s)
         if (s->in_flight)
                 return false;
         order = malloc(j->n * sizeof(*order));
-        n = order ? find_order(s, order) : -EAGAIN;
+        event_judge_init(&judge, s);
+        n = 0;
+        /* A REMAP and its UNMAP alone need no judge. For others it looks now, before the moment has passed. */
+        if (j->n > 2)
+                n = event_judge_look(&judge);
+        if (n == 0)
+                n = order ? find_order(s, &judge, order) : -ENOMEM;
+        event_judge_clear(&judge);
         for (long i = 0; i < n; i++)
                 carry_out(s, &j->v[order[i]]);
         free(order);
-        if (n == -EAGAIN)
+        if (n == -EAGAIN || n == -ESRCH) /* gone: its pidfd says so soon */
                 return false;
+        if (n == -EINVAL)
+                s->port->ops->kill(s->port,
+                                   "threads of it moved and unmapped memory at the same addresses at once, and "
+                                   "it cannot be told which pages are where");
+        else if (n < 0)
+                s->port->ops->kill(s->port, "its events could not be put in order");
         j->n = 0;
+        region_clear(&j->ranges);
         return true;
 }
 
 bool event_settle(struct space *s)
 {
-        bool had_events = s->journal.n != 0;
-
-        if (!had_events && !s->doubtful && !s->table.bare)
+        if (s->journal.n == 0 && !s->doubtful && !s->table.bare)
                 return true;
-        if (s->port->ops->changing(s->port))
+        /* With more than that it is worth a longer look, see event-judge.c. */
+        if (s->journal.n < LOOK_LONGER && s->port->ops->changing(s->port))
                 return false;
-        if (had_events && !carry_out_all(s))
+        if (s->journal.n && !carry_out_all(s))
                 return false;
         if (s->doubtful && registration_confirm(s) == 1)
                 s->doubtful = false;

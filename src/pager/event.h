@@ -10,23 +10,41 @@ void event_act(struct space *s, const struct uffd_msg *msg);
 /* Carries an event out, or writes it down to be carried out by event_settle(). The gate is closed (fault-receive.c). */
 void event_note(struct space *s, const struct uffd_msg *msg);
 
+/* Whether what is noted of a page is older than the client, since an event about it is in the journal. */
+static inline bool event_is_pending(const struct space *s, uint64_t addr)
+{
+        return s->journal.n && region_touches(&s->journal.ranges, addr, addr + PAGE_SIZE_);
+}
+
 /*
  * Every message was read, and the gate is closed (fault-receive.c): carries out what was written down, if nothing is
  * changing. Returns whether what is noted of the client is what it is now.
  */
 bool event_settle(struct space *s);
 
+/* As many runs of marks come from one walk of the kernel's, for which it holds the lock on the mappings throughout. */
+#define EVENT_JUDGE_RUNS 256u
+
 /* Compares outcomes with what the client's page tables show. */
 struct event_judge {
         struct space *space;
-        struct region_set touched, marked;
-        uint64_t n_marked; /* pages */
-        int error;         /* negative: the page tables could not be read */
+        const struct region_set *touched; /* what the events in the journal are about */
+        struct region_set marked;         /* what is marked there */
+        uint64_t n_marked;                /* pages */
+        bool has_looked;
+        int error; /* of the look: -EAGAIN when something was changing all the time, or another negative errno */
+        struct procfs_run run[EVENT_JUDGE_RUNS];
 };
 
-/* Makes a judge of the events in the space's journal. event_judge_clear() frees what it has; also twice. */
+/* Makes a judge of the events in the space's journal. event_judge_clear() frees what it has. */
 void event_judge_init(struct event_judge *j, struct space *s);
 void event_judge_clear(struct event_judge *j);
+
+/*
+ * Reads the marks at a moment at which nothing is changing, if that was not done. Returns 0; -EAGAIN when something was
+ * changing all the time, or another negative errno.
+ */
+int event_judge_look(struct event_judge *j);
 
 /* The judge function of struct order_question (model/order.h); arg is the judge. */
 uint64_t event_judge(void *arg, const struct pieces *outcome, uint64_t *odd);

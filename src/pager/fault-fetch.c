@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stddef.h>
 
+#include "pager/event.h"
 #include "pager/evict.h"
 #include "util/log.h"
 
@@ -80,7 +81,7 @@ static void fetch_finish(struct space *s, struct fetch *fetch)
                 fetch_end(s, fetch);
                 return;
         }
-        if (s->journal.n) {
+        if (event_is_pending(s, fetch->addr)) {
                 fetch_wait(s, fetch);
                 return;
         }
@@ -138,7 +139,7 @@ void fault_fetch(struct space *s, struct fault *f)
 
         if (!fetch) {
                 p->starved = true;
-                fault_list_add(&s->retry, f);
+                fault_wait(s, &s->retry, f);
                 return;
         }
         if (!budget_reserve(&s->budget, PAGE_SIZE_)) {

@@ -11,6 +11,25 @@
 #include "pager/evict.h"
 #include "util/log.h"
 
+/*
+ * The first place at or after addr, below end, that is not empty: COPY overlooks what the kernel keeps there that is no
+ * page, and guards (MADV_GUARD_INSTALL) must stay. The marks of ZERO pages are ours.
+ */
+static uint64_t next_taken(struct space *s, uint64_t addr, uint64_t end)
+{
+        struct procfs_run run[STREAM_MAX_RUN];
+        uint64_t next;
+        int n = s->port->ops->taken(s->port, addr, end, run, STREAM_MAX_RUN, &next);
+
+        if (n < 0)
+                return addr;
+        for (int i = 0; i < n; i++)
+                for (uint64_t a = run[i].start; a < run[i].end; a += PAGE_SIZE_)
+                        if (page_state(ptable_get(&s->table, a)) != PAGE_ZERO)
+                                return a;
+        return end;
+}
+
 /* How far zeros may go from addr on: to the end of the mapping, to the first page that holds something. */
 static uint64_t run_length(struct space *s, const struct fault *f)
 {
@@ -23,8 +42,10 @@ static uint64_t run_length(struct space *s, const struct fault *f)
                 len = r->end - f->addr;
         if (len > page_floor(room))
                 len = page_floor(room);
-        return len > PAGE_SIZE_ ? ptable_next_held(&s->table, f->addr + PAGE_SIZE_, f->addr + len) - f->addr :
-                                  PAGE_SIZE_;
+        if (len <= PAGE_SIZE_ || s->journal.n)
+                return PAGE_SIZE_;
+        len = ptable_next_held(&s->table, f->addr + PAGE_SIZE_, f->addr + len) - f->addr;
+        return len > PAGE_SIZE_ ? next_taken(s, f->addr + PAGE_SIZE_, f->addr + len) - f->addr : PAGE_SIZE_;
 }
 
 static int64_t give_zeros(struct space *s, const struct fault *f, uint64_t len)

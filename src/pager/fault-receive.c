@@ -15,6 +15,7 @@
 #include "util/log.h"
 
 #define MESSAGES 64u
+#define LOOKS    8u
 
 static bool gate_enter(struct space *s)
 {
@@ -32,11 +33,17 @@ static void gate_leave(struct space *s)
         s->port->ops->ungate(s->port);
 }
 
-static void act_on_events(struct space *s, const struct uffd_msg *msg, int n)
+static bool act_on_events(struct space *s, const struct uffd_msg *msg, int n)
 {
-        for (int i = 0; i < n; i++)
-                if (msg[i].event != UFFD_EVENT_PAGEFAULT)
-                        event_act(s, &msg[i]);
+        bool any = false;
+
+        for (int i = 0; i < n; i++) {
+                if (msg[i].event == UFFD_EVENT_PAGEFAULT)
+                        continue;
+                event_act(s, &msg[i]);
+                any = true;
+        }
+        return any;
 }
 
 static void act_on_faults(struct space *s, const struct uffd_msg *msg, int n, uint64_t since)
@@ -74,9 +81,28 @@ static void try_again(struct space *s)
         fault_route_list(s, &list);
 }
 
+/*
+ * Every message was read. The calls whose events were among them return only now, and until they have, the kernel
+ * refuses what waits: where somebody does wait it is worth a moment's looking, since the next call may follow at
+ * once.
+ */
+static void settle(struct space *s, bool had_events)
+{
+        unsigned looks = had_events ? LOOKS : 1;
+        bool settled;
+
+        do {
+                settled = event_settle(s);
+                try_again(s);
+        } while (--looks && (s->retry.head || s->arrived));
+        if (!settled)
+                s->port->ops->timer(s->port, s->port->ops->now(s->port) + FAULT_RETRY_NS);
+}
+
 void fault_receive(struct space *s)
 {
         struct uffd_msg msg[MESSAGES];
+        bool had_events;
         int n;
 
         if (s->dying)
@@ -87,18 +113,18 @@ void fault_receive(struct space *s)
         }
         s->read_pending = false;
         n = s->port->ops->read(s->port, msg, MESSAGES);
+        had_events = n > 0 && act_on_events(s, msg, n);
+        if (n >= 0 && n < (int)MESSAGES && s->journal.n)
+                event_settle(s);
         if (n > 0)
-                act_on_events(s, msg, n);
-        if (n >= 0 && n < (int)MESSAGES && !event_settle(s))
-                s->port->ops->timer(s->port, s->port->ops->now(s->port) + FAULT_RETRY_NS);
+                act_on_faults(s, msg, n, s->port->ops->now(s->port));
+        if (n >= 0 && n < (int)MESSAGES)
+                settle(s, had_events);
         gate_leave(s);
         if (n < 0) {
                 log_warning("client %d: its userfaultfd cannot be read: error %d", s->pid, -n);
                 return;
         }
-        act_on_faults(s, msg, n, s->port->ops->now(s->port));
-        if (s->journal.n == 0)
-                try_again(s);
         if (n == (int)MESSAGES)
                 s->port->ops->again(s->port);
         evict_kick(s);

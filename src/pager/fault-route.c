@@ -8,17 +8,37 @@
 #include <stdlib.h>
 
 #include "idle/idle.h"
+#include "pager/event.h"
 #include "pager/evict.h"
+
+/*
+ * A page that is out has a mark at its place. Where that has gone without an event (MADV_GUARD_INSTALL, Linux 6.13,
+ * sends none), the page was discarded.
+ */
+static page_entry look_for_mark(struct space *s, uint64_t addr, page_entry e)
+{
+        enum page_state state = page_state(e);
+        struct procfs_run run;
+        uint64_t next;
+
+        if ((state != PAGE_STANDBY && state != PAGE_STORED) || (e & PAGE_BARE))
+                return e;
+        if (s->port->ops->marked(s->port, addr, addr + PAGE_SIZE_, &run, 1, &next) != 0)
+                return e;
+        event_drop_page(s, addr, PAGE_NATIVE);
+        return page_make(PAGE_NATIVE, 0, 0);
+}
 
 void fault_route(struct space *s, struct fault *f)
 {
-        page_entry e = ptable_get(&s->table, f->addr);
+        page_entry e;
         struct evict_item *item;
 
-        if (s->journal.n) {
+        if (event_is_pending(s, f->addr)) {
                 fault_retry(s, f);
                 return;
         }
+        e = look_for_mark(s, f->addr, ptable_get(&s->table, f->addr));
         switch (page_state(e)) {
         case PAGE_NATIVE:
         case PAGE_CLEARED:
@@ -27,7 +47,7 @@ void fault_route(struct space *s, struct fault *f)
                 return;
         case PAGE_EVICTING:
                 item = evict_item_at(s, page_index(e));
-                fault_list_add(&item->faults, f);
+                fault_wait(s, &item->faults, f);
                 return;
         case PAGE_STANDBY:
                 fault_install_slot(s, f, page_index(e));
@@ -36,7 +56,7 @@ void fault_route(struct space *s, struct fault *f)
                 fault_fetch(s, f);
                 return;
         case PAGE_FETCHING:
-                fault_list_add(&s->pager->fetch[page_index(e)].faults, f);
+                fault_wait(s, &s->pager->fetch[page_index(e)].faults, f);
                 return;
         case PAGE_POISONED:
                 s->port->ops->poison(s->port, f->addr, PAGE_SIZE_);
@@ -60,15 +80,28 @@ void fault_route_list(struct space *s, struct fault_list *list)
                 fault_route(s, f);
 }
 
+void fault_wait(struct space *s, struct fault_list *list, struct fault *f)
+{
+        for (struct fault *other = list->head; other; other = other->next) {
+                if (other->addr != f->addr || other->tid != f->tid)
+                        continue;
+                other->write |= f->write;
+                f->next = s->free_fault;
+                s->free_fault = f;
+                return;
+        }
+        fault_list_add(list, f);
+}
+
 void fault_stall(struct space *s, struct fault *f)
 {
         s->stats.stalls++;
-        fault_list_add(&s->stalled, f);
+        fault_wait(s, &s->stalled, f);
 }
 
 void fault_retry(struct space *s, struct fault *f)
 {
-        fault_list_add(&s->retry, f);
+        fault_wait(s, &s->retry, f);
         s->port->ops->timer(s->port, s->port->ops->now(s->port) + FAULT_RETRY_NS);
 }
 

@@ -39,6 +39,12 @@ void fault_install_slot(struct space *s, struct fault *f, uint32_t slot);
  */
 int fault_install(struct space *s, uint64_t addr, const void *bytes);
 
+/*
+ * Adds a fault to a list of those that wait, and takes it over. A thread that a signal woke from its wait asks again:
+ * the fault that is there already stands for both.
+ */
+void fault_wait(struct space *s, struct fault_list *list, struct fault *f);
+
 /* Waits for room, or for the next events. Takes the fault over. */
 void fault_stall(struct space *s, struct fault *f);
 void fault_retry(struct space *s, struct fault *f);

@@ -40,6 +40,8 @@ struct port_ops {
 
         int (*marked)(struct port *p, uint64_t start, uint64_t end, struct procfs_run *runs, unsigned max_runs,
                       uint64_t *next);
+        int (*taken)(struct port *p, uint64_t start, uint64_t end, struct procfs_run *runs, unsigned max_runs,
+                     uint64_t *next);
 
         uint64_t (*now)(struct port *p);
         void (*timer)(struct port *p, uint64_t at); /* calls space_tick() at that time, instead of an earlier setting */

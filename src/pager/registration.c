@@ -15,7 +15,11 @@
 #include "util/log.h"
 
 /* How often the list of mappings is read until one look finds nothing new. */
-#define LOOKS 8u
+#define LOOKS 4u
+
+/* After looks that took longer than this, a pause of so many times as long. */
+#define LOOK_IS_SHORT_NS 1000000ull
+#define LOOK_PAUSE       16u
 
 static bool is_excluded(const struct space *s, const struct procfs_mapping *m)
 {
@@ -127,6 +131,14 @@ static int look_at(const struct procfs_mapping *m, void *arg)
         return e < 0 ? e : 0;
 }
 
+/* A client with very many mappings must not keep the worker busy with looks: when the next one may begin. */
+static uint64_t pause_after(struct space *s, uint64_t began)
+{
+        uint64_t now = s->port->ops->now(s->port);
+
+        return now - began > LOOK_IS_SHORT_NS ? now + (now - began) * LOOK_PAUSE : 0;
+}
+
 /*
  * Looks until there is nothing new: a mapping that changed under a look may have been registered in part, and the
  * program's mremap of it fails until the rest is.
@@ -134,10 +146,11 @@ static int look_at(const struct procfs_mapping *m, void *arg)
 void registration_extend(struct space *s, uint64_t mapped)
 {
         struct look look[2] = { { .space = s }, { .space = s } };
+        uint64_t began = s->port->ops->now(s->port);
         bool all;
         int r = 0;
 
-        if (mapped == s->mapped || s->journal.n)
+        if (mapped == s->mapped || s->journal.n || began < s->look_after)
                 return;
         /* Events that were not read yet may be about what is certain. */
         all = s->port->ops->changing(s->port);
@@ -155,6 +168,7 @@ void registration_extend(struct space *s, uint64_t mapped)
         look_clear(&look[1]);
         if (r == 0 && !all)
                 s->mapped = mapped;
+        s->look_after = pause_after(s, began);
         if (s->doubtful)
                 fault_receive(s);
 }
@@ -176,8 +190,12 @@ static int make_certain(struct space *s, const struct look *before, const struct
 int registration_confirm(struct space *s)
 {
         struct look before = { .space = s }, now = { .space = s, .before = &before };
-        int r = s->port->ops->mappings(s->port, look_at, &before);
+        uint64_t began = s->port->ops->now(s->port);
+        int r;
 
+        if (began < s->confirm_after)
+                return 0;
+        r = s->port->ops->mappings(s->port, look_at, &before);
         if (r == 0)
                 r = s->port->ops->mappings(s->port, look_at, &now);
         if (r == 0 && s->port->ops->changing(s->port))
@@ -191,6 +209,7 @@ int registration_confirm(struct space *s)
         }
         look_clear(&before);
         look_clear(&now);
+        s->confirm_after = pause_after(s, began);
         return r;
 }
 

@@ -103,6 +103,7 @@ void space_clear(struct space *s)
         region_clear(&s->regions);
         region_clear(&s->certain);
         free(s->journal.v);
+        region_clear(&s->journal.ranges);
         s->journal = (struct event_journal){ 0 };
         while (s->free_io) {
                 struct evict_io *io = s->free_io;

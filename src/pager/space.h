@@ -98,6 +98,7 @@ struct evict_io {
 struct event_journal {
         struct order_event *v;
         size_t n, room;
+        struct region_set ranges; /* what they are about */
 };
 
 /* Counters; one thread adds, others may read a copy taken in that thread. */
@@ -126,7 +127,7 @@ struct space {
         struct region_set regions;
         struct region_set certain; /* the part of regions that is so beyond doubt: pages are evicted from there alone */
         uint64_t stray_marks;      /* pages that may have a mark and are not out, at most */
-        struct event_journal journal; /* while it holds anything, all that is noted here is older than the client */
+        struct event_journal journal; /* what is noted of its ranges is older than the client */
         struct region excluded[VMPAGER_MAX_EXCLUDED + 2]; /* the agent's memory */
         unsigned n_excluded;
         struct budget budget;
@@ -158,6 +159,7 @@ struct space {
 
         /* Pressure. */
         uint64_t mapped;     /* size of all mappings at the last look, 0: look again */
+        uint64_t look_after, confirm_after; /* ns: the mappings are not looked at again before, see registration.c */
         uint64_t seen;       /* resident size at the last tick */
         uint64_t quiet_ns;   /* time between ticks while gated */
         uint64_t calm_since; /* ns: growth has not been gated since; 0: it is */

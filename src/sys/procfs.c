@@ -114,16 +114,19 @@ int procfs_memory(const struct procfs *p, struct procfs_memory *out)
         return 0;
 }
 
-/* What a scan looks for: these bits set, but those of `without` not. */
+/* What a scan looks for: these bits set, those of `without` not, and at least one of `any` if there are any. */
 struct wanted {
-        uint64_t with, without;
+        uint64_t with, without, any;
 };
 
 /* PFNZERO is the zero page. Kernels that do not tell the huge one from memory report that as present. */
-static const struct wanted wanted_present = { PAGE_IS_PRESENT, PAGE_IS_PFNZERO | PAGE_IS_FILE };
+static const struct wanted wanted_present = { PAGE_IS_PRESENT, PAGE_IS_PFNZERO | PAGE_IS_FILE, 0 };
 
 /* A mark is an entry that looks like swapped-out memory which was not written since it was protected. */
-static const struct wanted wanted_marked = { PAGE_IS_SWAPPED, PAGE_IS_PRESENT | PAGE_IS_WRITTEN };
+static const struct wanted wanted_marked = { PAGE_IS_SWAPPED, PAGE_IS_PRESENT | PAGE_IS_WRITTEN, 0 };
+
+static const struct wanted wanted_taken = { 0, 0, PAGE_IS_PRESENT | PAGE_IS_SWAPPED };
+
 
 static int scan(int pagemap, uint64_t start, uint64_t end, const struct wanted *wanted, struct page_region *regions,
                 unsigned most, uint64_t max_pages, uint64_t *walk_end)
@@ -137,7 +140,8 @@ static int scan(int pagemap, uint64_t start, uint64_t end, const struct wanted *
                 .max_pages = max_pages,
                 .category_mask = wanted->with | wanted->without,
                 .category_inverted = wanted->without,
-                .return_mask = wanted->with,
+                .category_anyof_mask = wanted->any,
+                .return_mask = wanted->with | wanted->any,
         };
         int n = ioctl(pagemap, PAGEMAP_SCAN, &arg);
 
@@ -181,6 +185,12 @@ int procfs_marked(const struct procfs *p, uint64_t start, uint64_t end, struct p
                   uint64_t *next)
 {
         return find(p, start, end, &wanted_marked, runs, max_runs, UINT64_MAX, next);
+}
+
+int procfs_taken(const struct procfs *p, uint64_t start, uint64_t end, struct procfs_run *runs, unsigned max_runs,
+                 uint64_t *next)
+{
+        return find(p, start, end, &wanted_taken, runs, max_runs, UINT64_MAX, next);
 }
 
 int procfs_comm(const struct procfs *p, char buf[16])

@@ -67,6 +67,13 @@ int procfs_present(const struct procfs *p, uint64_t start, uint64_t end, struct 
 int procfs_marked(const struct procfs *p, uint64_t start, uint64_t end, struct procfs_run *runs, unsigned max_runs,
                   uint64_t *next);
 
+/*
+ * The same for places that are not empty: present pages, marks, and whatever else the kernel keeps in a page table
+ * entry (the guards of MADV_GUARD_INSTALL).
+ */
+int procfs_taken(const struct procfs *p, uint64_t start, uint64_t end, struct procfs_run *runs, unsigned max_runs,
+                 uint64_t *next);
+
 /* Short name of the process (comm), and its parent's pid. Both return 0 or a negative errno. */
 int procfs_comm(const struct procfs *p, char buf[16]);
 int procfs_parent(pid_t pid, pid_t *out);

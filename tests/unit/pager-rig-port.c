@@ -97,6 +97,7 @@ static int64_t port_copy(struct port *port, uint64_t dst, const void *src, uint6
                         return -ENOENT;
         for (done = 0; done < n && !r->page[first + done].present; done++) {
                 memcpy(rig_bytes(r, first + done), (const char *)src + done * PAGE_SIZE_, PAGE_SIZE_);
+                ck_assert(!r->page[first + done].guard);
                 r->page[first + done].present = true;
                 r->page[first + done].marked = false;
                 woken(r, first + done);
@@ -257,6 +258,23 @@ static int port_marked(struct port *port, uint64_t start, uint64_t end, struct p
         return (int)n;
 }
 
+static int port_taken(struct port *port, uint64_t start, uint64_t end, struct procfs_run *runs, unsigned max_runs,
+                      uint64_t *next)
+{
+        struct rig *r = of(port);
+        unsigned n = 0;
+        uint64_t at;
+
+        for (at = start; at < end && n < max_runs; at += PAGE_SIZE_) {
+                const struct rig_page *p = &r->page[rig_number(at)];
+
+                if (p->marked || p->present || p->guard)
+                        runs[n++] = (struct procfs_run){ at, at + PAGE_SIZE_ };
+        }
+        *next = at;
+        return (int)n;
+}
+
 static uint64_t port_now(struct port *port)
 {
         return of(port)->now;
@@ -304,6 +322,7 @@ const struct port_ops rig_port_ops = {
         .mark = port_mark,
         .unmark = port_unmark,
         .marked = port_marked,
+        .taken = port_taken,
         .now = port_now,
         .timer = port_timer,
         .again = port_again,

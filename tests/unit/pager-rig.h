@@ -35,6 +35,7 @@
 struct rig_page {
         bool mapped, present, poisoned;
         bool enlisted;
+        bool guard;  /* absent, and not to be touched: a run of zeros that goes over it fails the test */
         bool marked; /* absent, and out */
         uint8_t result;   /* what the agent is to answer for it; VMPAGER_RES_NONE: what is true */
         uint32_t waiting; /* threads */

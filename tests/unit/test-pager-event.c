@@ -366,6 +366,27 @@ START_TEST(test_bare)
 }
 END_TEST
 
+/* MADV_GUARD_INSTALL sends no event. What was out is discarded by it, and a run of zeros ends before a guard. */
+START_TEST(test_guard)
+{
+        struct rig *r = rig_at(STORED);
+
+        for (unsigned i = FIRST; i < FIRST + COUNT; i++)
+                r->page[i].marked = false;
+        touch_settled(r, FIRST, COUNT);
+        ck_assert(rig_holds_many(r, FIRST, COUNT, 0));
+        neighbours_live(r);
+        r->page[N + 20].guard = true;
+        for (unsigned i = N; i < N + 20; i++) {
+                rig_touch(r, i);
+                rig_receive(r);
+        }
+        ck_assert(rig_holds_many(r, N, 20, 0));
+        ck_assert(!r->page[N + 20].present);
+        nothing_left(r);
+}
+END_TEST
+
 START_TEST(test_fork)
 {
         struct rig *r = rig_new();
@@ -396,6 +417,7 @@ int main(void)
         tcase_add_loop_test(tc, test_late_unmap, MOVED, STORED + 1);
         tcase_add_test(tc, test_unclear);
         tcase_add_test(tc, test_bare);
+        tcase_add_test(tc, test_guard);
         tcase_add_test(tc, test_fork);
         return unit_run("pager-event", tc);
 }

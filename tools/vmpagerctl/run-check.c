@@ -67,6 +67,7 @@ static int found(const char *path, char **out, struct error *e)
 
 static int find_along(const char *command, const char *search, char **out, struct error *e)
 {
+        struct error refused = { 0 };
         int unusable = 0;
 
         for (const char *dir = search, *end; dir; dir = *end ? end + 1 : NULL) {
@@ -81,9 +82,10 @@ static int find_along(const char *command, const char *search, char **out, struc
                 if (!r)
                         return found(path, out, e);
                 if (r == -EACCES && !unusable)
-                        unusable = error_sys(e, r, "cannot run %s", path);
+                        unusable = error_sys(&refused, r, "cannot run %s", path);
         }
-        return unusable ? unusable : error_set(e, -ENOENT, "%s: command not found", command);
+        return unusable ? error_set(e, unusable, "%s", refused.text) :
+                          error_set(e, -ENOENT, "%s: command not found", command);
 }
 
 int run_check_find(const char *command, const char *search, char **out, struct error *e)
