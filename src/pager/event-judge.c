@@ -2,8 +2,8 @@
 /*
  * What the client's page tables have to say about where its pages are. A page that is out has a mark at its place
  * (vmpager/ring.h); one that is in, or was never touched, has none. Without a mark are out: pages whose mark could not
- * be set (bare), and poisoned ones. With a mark and not out are
- * pages that were discarded just now, or when their mark could not be taken away (stray).
+ * be set (bare), and poisoned ones. With a mark and not out are pages that were discarded just now, or when their mark
+ * could not be taken away (stray).
  */
 #include <errno.h>
 
@@ -100,9 +100,7 @@ static uint64_t marked_in(const struct event_judge *j, uint64_t start, uint64_t 
         return n;
 }
 
-/*
- * FNV-1a over words: the same pages at the same places give the same number. The order of the pieces does not matter.
- */
+/* A hash of one page's way: summed up, the same pages at the same places give the same number in any order. */
 static uint64_t trace(uint64_t from, uint64_t to)
 {
         uint64_t h = UINT64_C(0xcbf29ce484222325);
@@ -138,7 +136,6 @@ uint64_t event_judge(void *arg, const struct pieces *outcome, uint64_t *odd)
 
         if (event_judge_look(j) < 0)
                 return 0;
-
         for (size_t i = 0; i < outcome->n; i++) {
                 const struct piece *p = &outcome->v[i];
                 uint64_t end = p->origin + p->len;
