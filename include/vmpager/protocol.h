@@ -13,6 +13,14 @@
  *                                         <-   READY
  *     ... the socket stays open as long as the client is to be paged ...
  *
+ * In a child that such a program forked, a new agent does the same and says so in its HELLO. Where the child has
+ * pages that are out, its userfaultfd is the daemon's already (UFFD_EVENT_FORK made it), and so is its ring:
+ *
+ *     HELLO (FORKED)                      ->
+ *                                         <-   OFFER (RESUMES) + userfaultfd, ring memfd
+ *     REGISTER + completion eventfd       ->
+ *                                         <-   READY
+ *
  * "vmpagerctl run", on behalf of the command that it starts:
  *
  *     GRANT (limit, class)                ->
@@ -66,18 +74,25 @@ struct vmpager_hdr {
         uint32_t size; /* of the whole message, this header included */
 };
 
+#define VMPAGER_HELLO_FORKED 1u /* the library was loaded by a parent of this process, which forked it */
+
 struct vmpager_hello {
         struct vmpager_hdr hdr;
         uint32_t page_size;
-        uint32_t reserved;
+        uint32_t flags; /* VMPAGER_HELLO_* */
 };
 
-/* Comes with one descriptor: /dev/userfaultfd, opened by the daemon, for USERFAULTFD_IOC_NEW. */
+#define VMPAGER_OFFER_RESUMES 1u
+
+/*
+ * Comes with one descriptor: /dev/userfaultfd, opened by the daemon, for USERFAULTFD_IOC_NEW. With RESUMES in its
+ * flags: with the userfaultfd and the ring memfd.
+ */
 struct vmpager_offer {
         struct vmpager_hdr hdr;
-        uint64_t ring_bytes;    /* size to give the ring memfd (see vmpager/ring.h) */
+        uint64_t ring_bytes;    /* size of the ring memfd (see vmpager/ring.h) */
         uint32_t staging_pages; /* size to give the staging area */
-        uint32_t reserved;
+        uint32_t flags;         /* VMPAGER_OFFER_* */
 };
 
 struct vmpager_range {
@@ -89,13 +104,14 @@ struct vmpager_range {
 /*
  * Comes with three descriptors, in this order: the userfaultfd (not yet through UFFDIO_API), the
  * ring memfd (sealed against shrinking and growing), the eventfd that the agent adds to when it has
- * completed a batch.
+ * completed a batch. After an OFFER that RESUMES: with the eventfd alone.
  */
 struct vmpager_register {
         struct vmpager_hdr hdr;
         uint64_t staging;    /* address of the staging area */
         uint32_t agent_tid;  /* as gettid(2) told the agent */
-        uint32_t n_excluded; /* memory that must never be registered: the agent's own */
+        uint32_t n_excluded; /* memory that must never be registered: the agent's own. The first begins with a
+                              * page that nobody touches, and is at the same place in forked children */
         struct vmpager_range excluded[VMPAGER_MAX_EXCLUDED];
 };
 

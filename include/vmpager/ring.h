@@ -32,6 +32,10 @@
  * until it is unmapped, discarded or installed again: so the program's own page tables say which pages are out.
  *
  * All four steps are sequentially consistent, so at least one side sees the other (Dekker).
+ *
+ * Fork. A child gets the pages that are the program's at that moment, so it must be known of each whether it was out.
+ * When the daemon learns of a fork it raises epoch and then looks at `busy`: if that is 0, whatever is not completed
+ * was not begun and is void. The agent is kept from beginning a batch while the program forks (src/preload/fork.c).
  */
 #ifndef VMPAGER_RING_H
 #define VMPAGER_RING_H
@@ -60,6 +64,12 @@ enum vmpager_result {
         VMPAGER_RES_FOREIGN = 9,   /* not in memory that is registered */
 };
 
+/*
+ * The pages may be ones that a fork had shared, and that are this process's alone again: the agent writes to them
+ * (MADV_POPULATE_WRITE) before it moves them, since the kernel does not move them otherwise (EBUSY).
+ */
+#define VMPAGER_BATCH_RECLAIM 1u
+
 /* A run of adjacent pages of the program. */
 struct vmpager_run {
         uint64_t addr;  /* bytes, page-aligned */
@@ -75,7 +85,8 @@ struct vmpager_batch {
                               * of them, one for each MOVED page, in order */
         struct vmpager_run run[VMPAGER_BATCH_PAGES];
         uint8_t result[VMPAGER_BATCH_PAGES]; /* enum vmpager_result, by page in the runs' order */
-        uint8_t reserved[4096 * 2 - 16 - 16 * VMPAGER_BATCH_PAGES - VMPAGER_BATCH_PAGES];
+        uint32_t flags;                      /* VMPAGER_BATCH_* */
+        uint8_t reserved[4096 * 2 - 20 - 16 * VMPAGER_BATCH_PAGES - VMPAGER_BATCH_PAGES];
 };
 
 struct vmpager_ring {
@@ -94,7 +105,8 @@ struct vmpager_ring {
         /* Written by the agent. */
         _Atomic uint32_t completed;
         _Atomic uint32_t moving; /* gate */
-        uint8_t pad2[4096 - 64 * 2 - 8];
+        _Atomic uint32_t busy;   /* 1 from before a batch is begun until it is completed */
+        uint8_t pad2[4096 - 64 * 2 - 12];
 
         struct vmpager_batch batch[VMPAGER_RING_BATCHES];
 };
@@ -104,7 +116,7 @@ static_assert(sizeof(struct vmpager_batch) == 8192, "wire");
 static_assert(sizeof(struct vmpager_ring) == 4096 + 8192 * VMPAGER_RING_BATCHES, "wire");
 
 /* Where the slots begin, and how large a ring with that many slots is, in bytes. */
-#define VMPAGER_RING_SLOTS_AT   ((uint32_t)sizeof(struct vmpager_ring))
-#define VMPAGER_RING_BYTES(n)   ((uint64_t)VMPAGER_RING_SLOTS_AT + (uint64_t)(n)*VMPAGER_PAGE)
+#define VMPAGER_RING_SLOTS_AT ((uint32_t)sizeof(struct vmpager_ring))
+#define VMPAGER_RING_BYTES(n) ((uint64_t)VMPAGER_RING_SLOTS_AT + (uint64_t)(n)*VMPAGER_PAGE)
 
 #endif

@@ -67,6 +67,18 @@ void admit_client(struct admit *a, pid_t pid, uid_t uid, uint64_t *limit, uint64
         DL_PREPEND(a->members, m);
 }
 
+void admit_inherited(struct admit *a, pid_t pid, uint64_t limit, uint64_t grant)
+{
+        struct member *m;
+
+        DL_FOREACH(a->members, m)
+                if (m->pid == pid) {
+                        m->limit = limit;
+                        m->grant = grant;
+                        return;
+                }
+}
+
 static void remember(struct grant *g, const struct client_snapshot *last)
 {
         size_t least = 0;

@@ -21,7 +21,7 @@ struct grant {
         uint64_t number; /* > 0 */
         pid_t pid;
         uid_t uid;
-        uint64_t limit; /* bytes, 0: none */
+        uint64_t limit;                                /* bytes, 0: none */
         struct client_snapshot ended[ADMIT_ENDED_MAX]; /* the ones that evicted most */
         size_t n_ended;
         struct grant *prev, *next;
@@ -50,6 +50,9 @@ void admit_revoke(struct admit *a, struct grant *grant);
  * from it.
  */
 void admit_client(struct admit *a, pid_t pid, uid_t uid, uint64_t *limit, uint64_t *grant);
+
+/* The newest client of that pid was forked by another, whose limit and grant it has: so do its descendants. */
+void admit_inherited(struct admit *a, pid_t pid, uint64_t limit, uint64_t grant);
 
 /* A client has ended; its last snapshot goes to its grant. */
 void admit_ended(struct admit *a, const struct client_snapshot *last);

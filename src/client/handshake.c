@@ -38,19 +38,23 @@ static bool is_anon(int fd, const char *kind)
         return n > 0 && strncmp(target, "anon_inode:", 11) == 0 && strcmp(target + 11, kind) == 0;
 }
 
-static int map_ring(struct session *s, int memfd, struct error *e)
+static int check_ring(const struct session *s, int memfd, struct error *e)
 {
         const int seals = F_SEAL_SHRINK | F_SEAL_GROW;
         struct statfs fs;
         struct stat st;
-        void *p;
         int have = fcntl(memfd, F_GET_SEALS);
 
         if (have < 0 || (have & seals) != seals || fstatfs(memfd, &fs) < 0 || fs.f_type != TMPFS_MAGIC ||
             fstat(memfd, &st) < 0 || (uint64_t)st.st_size != s->ring_bytes)
                 return error_set(e, -EINVAL, "the ring is not a sealed memfd of %llu bytes",
                                  (unsigned long long)s->ring_bytes);
-        p = mmap(NULL, s->ring_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
+        return 0;
+}
+
+static int map_ring(struct session *s, int memfd, struct error *e)
+{
+        void *p = mmap(NULL, s->ring_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
         if (p == MAP_FAILED)
                 return error_sys(e, -errno, "the ring cannot be mapped");
         s->ring = p;
@@ -64,6 +68,7 @@ static int exclude(struct session *s, const struct vmpager_register *reg, struct
 {
         if (reg->n_excluded > VMPAGER_MAX_EXCLUDED)
                 return error_set(e, -EINVAL, "too many excluded ranges (%u)", reg->n_excluded);
+        s->space.n_excluded = 0;
         for (uint32_t i = 0; i < reg->n_excluded; i++) {
                 if (reg->excluded[i].start >= reg->excluded[i].end)
                         return error_set(e, -EINVAL, "an excluded range is empty");
@@ -101,7 +106,9 @@ int handshake_register(struct session *s, const struct vmpager_register *reg, in
 
         if (n_fds != 3 || !is_anon(uffd, "[userfaultfd]") || !is_anon(eventfd, "[eventfd]"))
                 return error_set(e, -EINVAL, "the descriptors are not a userfaultfd, a memfd and an eventfd");
-        r = map_ring(s, memfd, e);
+        r = check_ring(s, memfd, e);
+        if (r == 0)
+                r = map_ring(s, memfd, e);
         if (r < 0)
                 return r;
         if (fcntl(uffd, F_SETFL, O_NONBLOCK) < 0 || fcntl(eventfd, F_SETFL, O_NONBLOCK) < 0)
@@ -121,5 +128,56 @@ int handshake_register(struct session *s, const struct vmpager_register *reg, in
                 return r;
         s->uffd = take_fd(&uffd);
         s->eventfd = take_fd(&eventfd);
+        s->space.agent_tid = reg->agent_tid;
+        return 0;
+}
+
+static int make_ring(const struct session *s)
+{
+        _cleanup_(closep) int memfd = memfd_create("vmpager-ring", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+        if (memfd < 0 || ftruncate(memfd, (off_t)s->ring_bytes) < 0 ||
+            fcntl(memfd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+                return -errno;
+        return take_fd(&memfd);
+}
+
+int handshake_inherit(struct session *s, const struct session *parent)
+{
+        struct error e = { 0 };
+        int r;
+
+        s->memfd = make_ring(s);
+        if (s->memfd < 0)
+                return s->memfd;
+        r = map_ring(s, s->memfd, &e);
+        if (r == 0)
+                r = set_up_space(s, &e);
+        if (r < 0)
+                return r;
+        memcpy(s->space.excluded, parent->space.excluded, sizeof(s->space.excluded));
+        s->space.n_excluded = parent->space.n_excluded;
+        return 0;
+}
+
+int handshake_return(struct session *s, const struct vmpager_register *reg, int fds[SOCK_MAX_FDS], int n_fds,
+                     struct error *e)
+{
+        _cleanup_(closep) int eventfd = n_fds > 0 ? fds[0] : -1;
+        int r;
+
+        for (int i = 1; i < n_fds; i++)
+                close(fds[i]);
+        if (n_fds != 1 || !is_anon(eventfd, "[eventfd]"))
+                return error_set(e, -EINVAL, "the descriptor is not an eventfd");
+        if (fcntl(eventfd, F_SETFL, O_NONBLOCK) < 0)
+                return error_sys(e, -errno, "the eventfd cannot be made non-blocking");
+        r = exclude(s, reg, e);
+        if (r < 0)
+                return r;
+        s->eventfd = take_fd(&eventfd);
+        s->space.agent_tid = reg->agent_tid;
+        close(s->memfd);
+        s->memfd = -1;
         return 0;
 }

@@ -20,4 +20,16 @@ uint32_t handshake_slots(uint64_t limit);
 int handshake_register(struct session *s, const struct vmpager_register *reg, int fds[SOCK_MAX_FDS], int n_fds,
                        struct error *e);
 
+/*
+ * Sets up the session of a forked child: a ring of the daemon's making, an empty space, and the parent's exclusions.
+ * n_slots and ring_bytes are set. 0 or a negative errno.
+ */
+int handshake_inherit(struct session *s, const struct session *parent);
+
+/*
+ * The same as handshake_register() for a session that has all but an agent: an eventfd is all that comes.
+ */
+int handshake_return(struct session *s, const struct vmpager_register *reg, int fds[SOCK_MAX_FDS], int n_fds,
+                     struct error *e);
+
 #endif

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "client/session.h"
+#include "client/unattended.h"
 #include "client/worker.h"
 #include "sys/uffd.h"
 #include "util/log.h"
@@ -110,13 +111,23 @@ static int port_mappings(struct port *p, int (*fn)(const struct procfs_mapping *
 static int port_present(struct port *p, uint64_t start, uint64_t end, struct procfs_run *runs, unsigned max_runs,
                         uint64_t max_pages, uint64_t *next)
 {
+        /* Nothing is evicted from a process that is not known. */
+        if (session_of(p)->proc.dir < 0)
+                return -ESRCH;
         return procfs_present(&session_of(p)->proc, start, end, runs, max_runs, max_pages, next);
 }
 
 static int port_marked(struct port *p, uint64_t start, uint64_t end, struct procfs_run *runs, unsigned max_runs,
                        uint64_t *next)
 {
+        if (session_of(p)->proc.dir < 0)
+                return -ESRCH;
         return procfs_marked(&session_of(p)->proc, start, end, runs, max_runs, next);
+}
+
+static int port_sharing(struct port *p, uint64_t start, uint64_t end, struct procfs_sharing *out)
+{
+        return procfs_sharing(&session_of(p)->proc, start, end, out);
 }
 
 static int port_taken(struct port *p, uint64_t start, uint64_t end, struct procfs_run *runs, unsigned max_runs,
@@ -156,24 +167,22 @@ static void port_kill(struct port *p, const char *why)
 {
         struct session *s = session_of(p);
 
+        unattended_identify(s);
         if (!s->killed)
                 log_error("client %d (%s) is killed: %s", s->peer.pid, s->comm, why);
         s->killed = true;
         syscall(SYS_pidfd_send_signal, s->peer.pidfd, SIGKILL, NULL, 0);
 }
 
-static void port_forked(struct port *p, int fd)
+static struct space *port_forked(struct port *p, int fd)
 {
-        struct session *s = session_of(p);
+        struct session *child = unattended_new(session_of(p), fd);
 
-        log_warning("client %d forked while it was paged: its child's evicted pages cannot be served yet; the child "
-                    "waits when it touches one",
-                    s->peer.pid);
-        if (orphans_add(&s->worker->orphans, fd) == 0)
-                return;
-        /* Without the descriptor the child would read zeros. It is not known by number, so its parent goes with it. */
-        port_kill(p, "it forked more often than children can be kept track of");
-        close(fd);
+        if (child)
+                return &child->space;
+        /* Without the descriptor the child reads zeros. It is not known by number, so its parent goes with it. */
+        port_kill(p, "there is no room for a child that it forked");
+        return NULL;
 }
 
 const struct port_ops port_real = {
@@ -193,6 +202,7 @@ const struct port_ops port_real = {
         .mappings = port_mappings,
         .present = port_present,
         .marked = port_marked,
+        .sharing = port_sharing,
         .taken = port_taken,
         .now = port_now,
         .timer = port_timer,

@@ -16,13 +16,15 @@
 
 #include "client/handshake.h"
 #include "client/snapshot.h"
+#include "client/unattended.h"
 #include "client/worker.h"
 #include "pager/evict.h"
 #include "pager/fault.h"
+#include "sys/uffd.h"
 #include "util/error.h"
 #include "util/log.h"
 
-/* How long a client may take from HELLO to REGISTER. */
+/* How long a client may take from HELLO, or OFFER, to REGISTER. */
 #define PATIENCE_NS 20000000000ull
 
 static struct vmpager_hdr header(enum vmpager_msg_type type, size_t size)
@@ -36,11 +38,11 @@ static struct vmpager_hdr header(enum vmpager_msg_type type, size_t size)
         };
 }
 
-static int send_packet(int sock, const void *msg, size_t len, int fd)
+static int send_packet(int sock, const void *msg, size_t len, const int *fds, int n_fds)
 {
         struct sock_packet p;
 
-        sock_packet_out(&p, msg, len, &fd, fd >= 0 ? 1 : 0);
+        sock_packet_out(&p, msg, len, fds, n_fds);
         return sendmsg(sock, &p.msg, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
 }
 
@@ -52,7 +54,7 @@ void session_refuse(int sock, const char *format, ...)
         va_start(ap, format);
         vsnprintf(refuse.text, sizeof(refuse.text), format, ap);
         va_end(ap);
-        send_packet(sock, &refuse, sizeof(refuse), -1);
+        send_packet(sock, &refuse, sizeof(refuse), NULL, 0);
 }
 
 bool session_check_header(int sock, const struct vmpager_hdr *hdr, int len, unsigned least)
@@ -122,6 +124,7 @@ static void free_if_idle(struct session *s)
         close_if(&s->uffd);
         close_if(&s->eventfd);
         close_if(&s->sock);
+        close_if(&s->memfd);
         close_if(&s->peer.pidfd);
         worker_forget(w, s);
         free(s);
@@ -133,15 +136,15 @@ void session_end(struct session *s)
 
         if (s->state == SESSION_ENDING)
                 return;
-        if (s->state == SESSION_PAGED) {
+        if (s->state != SESSION_OFFERED) {
                 struct client_snapshot last;
 
                 snapshot_take(s, &last);
-                s->worker->config->ended(s->worker->config->ended_arg, &last);
+                s->worker->config->ended(s->worker->config->arg, &last);
         } else {
                 struct client_snapshot none = { .serial = s->serial, .pid = s->peer.pid, .grant = s->grant };
 
-                s->worker->config->ended(s->worker->config->ended_arg, &none);
+                s->worker->config->ended(s->worker->config->arg, &none);
         }
         s->state = SESSION_ENDING;
         if (s->spaced)
@@ -229,12 +232,67 @@ static void on_pidfd(struct op *op, int res, unsigned flags)
 static void on_patience(struct op *op, int res, unsigned flags)
 {
         struct session *s = op_owner(op, struct session, patience_op);
+        bool up = res != -ECANCELED;
 
         (void)flags;
-        if (s->state == SESSION_ENDING)
+        switch (s->state) {
+        case SESSION_OFFERED:
+                if (up)
+                        session_end(s);
+                return;
+        case SESSION_UNATTENDED:
+                if (up)
+                        unattended_look(s);
+                else
+                        session_patience(s);
+                return;
+        case SESSION_RETURNING:
+                if (up)
+                        unattended_begin(s);
+                else
+                        session_patience(s);
+                return;
+        case SESSION_PAGED:
+                return;
+        case SESSION_ENDING:
                 free_if_idle(s);
-        else if (s->state == SESSION_OFFERED && res != -ECANCELED)
+                return;
+        }
+}
+
+void session_patience(struct session *s)
+{
+        struct loop *loop = s->worker->loop;
+
+        if (s->patience_op.armed)
+                loop_cancel(loop, &s->patience_op); /* armed anew when it comes back */
+        else
+                loop_timer(loop, &s->patience_op,
+                           loop_now(loop) + (s->state == SESSION_UNATTENDED ? s->look_ns : PATIENCE_NS));
+}
+
+void session_watch_uffd(struct session *s)
+{
+        loop_poll_multishot(s->worker->loop, &s->uffd_op, s->uffd, POLLIN);
+}
+
+void session_watch_process(struct session *s)
+{
+        loop_poll(s->worker->loop, &s->pidfd_op, s->peer.pidfd, POLLIN);
+}
+
+bool session_is_gone(const struct session *s)
+{
+        return uffd_copy(s->uffd, UFFD_NOWHERE, s->worker->pager.zeros, PAGE_SIZE_) == -ESRCH;
+}
+
+/* The agent is not there any more, or not to be spoken to: what it leaves behind is served without it. */
+static void lose_agent(struct session *s)
+{
+        if (s->state == SESSION_OFFERED || session_is_gone(s))
                 session_end(s);
+        else
+                unattended_begin(s);
 }
 
 static void receive(struct session *s)
@@ -247,29 +305,35 @@ static void receive(struct session *s)
 static void on_register(struct session *s, int len, int fds[SOCK_MAX_FDS], int n_fds)
 {
         struct vmpager_ready ready = { .hdr = header(VMPAGER_READY, sizeof(ready)), .limit_bytes = s->limit };
+        bool returns = s->state == SESSION_RETURNING;
         struct error e = { 0 };
         bool sound = session_check_header(s->sock, &s->in.hdr, len, sizeof(s->in.reg));
+        int r;
 
         if (!sound || s->in.hdr.type != VMPAGER_REGISTER) {
                 for (int i = 0; i < n_fds; i++)
                         close(fds[i]);
-                session_end(s);
+                lose_agent(s);
                 return;
         }
-        if (handshake_register(s, &s->in.reg, fds, n_fds, &e) < 0) {
+        r = returns ? handshake_return(s, &s->in.reg, fds, n_fds, &e) :
+                      handshake_register(s, &s->in.reg, fds, n_fds, &e);
+        if (r < 0) {
                 log_warning("client %d is refused: %s", s->peer.pid, e.text);
                 session_refuse(s->sock, "%s", e.text);
-                session_end(s);
+                lose_agent(s);
                 return;
         }
         s->state = SESSION_PAGED;
+        s->attended = true;
         if (s->patience_op.armed)
                 loop_cancel(s->worker->loop, &s->patience_op);
-        loop_poll_multishot(s->worker->loop, &s->uffd_op, s->uffd, POLLIN);
+        if (!returns)
+                session_watch_uffd(s);
         loop_poll_multishot(s->worker->loop, &s->eventfd_op, s->eventfd, POLLIN);
         space_set_limit(&s->space, s->limit);
-        if (send_packet(s->sock, &ready, sizeof(ready), -1) < 0) {
-                session_end(s);
+        if (send_packet(s->sock, &ready, sizeof(ready), NULL, 0) < 0) {
+                lose_agent(s);
                 return;
         }
         receive(s);
@@ -279,53 +343,56 @@ static void on_recv(struct op *op, int res, unsigned flags)
 {
         struct session *s = op_owner(op, struct session, recv_op);
         int fds[SOCK_MAX_FDS], n_fds = res > 0 ? sock_packet_fds(&s->packet, fds) : 0;
+        bool expected = s->state == SESSION_OFFERED || s->state == SESSION_RETURNING;
 
         (void)flags;
-        if (s->state == SESSION_ENDING || res <= 0 || n_fds < 0 || s->state == SESSION_PAGED) {
-                for (int i = 0; i < n_fds; i++)
-                        close(fds[i]);
-                if (s->state == SESSION_ENDING)
-                        free_if_idle(s);
-                else
-                        session_end(s); /* the end of the connection, or something that a paged client never sends */
+        if (expected && res > 0 && n_fds >= 0) {
+                on_register(s, res, fds, n_fds);
                 return;
         }
-        on_register(s, res, fds, n_fds);
+        for (int i = 0; i < n_fds; i++)
+                close(fds[i]);
+        if (s->state == SESSION_ENDING)
+                free_if_idle(s);
+        else if (s->state == SESSION_UNATTENDED)
+                close_if(&s->sock);
+        else
+                lose_agent(s); /* the end of the connection, or something that a paged client never sends */
 }
 
-static int offer(struct session *s)
+int session_offer(struct session *s)
 {
+        bool returns = s->state == SESSION_RETURNING;
         struct vmpager_offer offer = {
                 .hdr = header(VMPAGER_OFFER, sizeof(offer)),
                 .ring_bytes = s->ring_bytes,
                 .staging_pages = VMPAGER_BATCH_PAGES,
+                .flags = returns ? VMPAGER_OFFER_RESUMES : 0,
         };
+        const int resumed[] = { s->uffd, s->memfd }, *device = &s->worker->config->device;
+        int r = send_packet(s->sock, &offer, sizeof(offer), returns ? resumed : device, returns ? 2 : 1);
 
-        return send_packet(s->sock, &offer, sizeof(offer), s->worker->config->device);
+        if (r == 0)
+                receive(s);
+        return r;
 }
 
-void session_start(struct worker *w, int sock, const struct sock_peer *peer, uint64_t limit, uint64_t grant)
+struct session *session_new(struct worker *w)
 {
         struct session *s = aligned_alloc(_Alignof(struct session), sizeof(*s));
 
-        if (!s) {
-                session_refuse(sock, "no memory for another client");
-                close(sock);
-                close(peer->pidfd);
-                return;
-        }
+        if (!s)
+                return NULL;
         *s = (struct session){
                 .port = { &port_real },
                 .worker = w,
-                .peer = *peer,
-                .limit = limit,
-                .grant = grant,
+                .peer = { .pidfd = -1 },
                 .serial = (uint64_t)w->number << 48 | ++w->last_serial,
-                .sock = sock,
+                .sock = -1,
                 .uffd = -1,
                 .eventfd = -1,
+                .memfd = -1,
                 .proc = PROCFS_NONE,
-                .n_slots = handshake_slots(limit),
                 .recv_op = { .done = on_recv },
                 .patience_op = { .done = on_patience },
                 .pidfd_op = { .done = on_pidfd },
@@ -334,13 +401,29 @@ void session_start(struct worker *w, int sock, const struct sock_peer *peer, uin
                 .timer_op = { .done = on_timer },
                 .again_op = { .done = on_again },
         };
-        s->ring_bytes = VMPAGER_RING_BYTES(s->n_slots);
         DL_APPEND(w->sessions, s);
         w->n_sessions++;
-        loop_poll(w->loop, &s->pidfd_op, s->peer.pidfd, POLLIN);
-        loop_timer(w->loop, &s->patience_op, loop_now(w->loop) + PATIENCE_NS);
-        if (offer(s) < 0)
+        return s;
+}
+
+void session_start(struct worker *w, int sock, const struct sock_peer *peer, uint64_t limit, uint64_t grant)
+{
+        struct session *s = session_new(w);
+
+        if (!s) {
+                session_refuse(sock, "no memory for another client");
+                close(sock);
+                close(peer->pidfd);
+                return;
+        }
+        s->peer = *peer;
+        s->limit = limit;
+        s->grant = grant;
+        s->sock = sock;
+        s->n_slots = handshake_slots(limit);
+        s->ring_bytes = VMPAGER_RING_BYTES(s->n_slots);
+        session_watch_process(s);
+        session_patience(s);
+        if (session_offer(s) < 0)
                 session_end(s);
-        else
-                receive(s);
 }

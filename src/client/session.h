@@ -24,11 +24,13 @@ struct worker;
 enum session_state {
         SESSION_OFFERED, /* waits for REGISTER */
         SESSION_PAGED,
+        SESSION_UNATTENDED, /* has pages that are out, and no agent (client/unattended.h) */
+        SESSION_RETURNING,  /* the same, and its agent is offered what there is */
         SESSION_ENDING,
 };
 
 struct session {
-        struct port port; /* first: the pager's way back */
+        struct port port;            /* first: the pager's way back */
         struct session *prev, *next; /* in the worker's list */
         struct worker *worker;
         enum session_state state;
@@ -37,7 +39,11 @@ struct session {
         uint64_t limit, grant, serial;
 
         int sock, uffd, eventfd;
-        bool killed; /* and told so */
+        int memfd;        /* the ring's, while an agent is to get it, or -1 */
+        pid_t parent;     /* of a forked child: the pid of the client that forked it */
+        uint64_t look_ns; /* time until it is looked at again while unattended */
+        bool attended;    /* it has an agent, or has ended with one */
+        bool killed;      /* and told so */
         struct procfs proc;
         struct vmpager_ring *ring;
         uint64_t ring_bytes;
@@ -62,6 +68,25 @@ struct session {
  * bytes, 0 for none; grant as in struct client_snapshot.
  */
 void session_start(struct worker *w, int sock, const struct sock_peer *peer, uint64_t limit, uint64_t grant);
+
+/* A session with nothing in it, in the worker's list; NULL without memory. */
+struct session *session_new(struct worker *w);
+
+/* Sends the OFFER, and waits for REGISTER. Returns 0 or a negative errno. */
+int session_offer(struct session *s);
+
+/* Watches the session's userfaultfd, and its process by peer.pidfd. */
+void session_watch_uffd(struct session *s);
+void session_watch_process(struct session *s);
+
+/*
+ * Arms the timer for what the session's state has to wait for, or sets it anew: a REGISTER, or the next look after a
+ * session without an agent.
+ */
+void session_patience(struct session *s);
+
+/* Whether the session's process has its memory no more: it has ended, or called exec. */
+bool session_is_gone(const struct session *s);
 
 /* Ends a session: what it stored is dropped. */
 void session_end(struct session *s);

@@ -25,6 +25,7 @@ void snapshot_take(struct session *session, struct client_snapshot *out)
                 .serial = session->serial,
                 .pid = session->peer.pid,
                 .uid = session->peer.uid,
+                .attended = session->attended,
                 .grant = session->grant,
                 .limit_bytes = s->budget.limit,
                 .resident_bytes = s->budget.resident,

@@ -2,6 +2,7 @@
 #ifndef CLIENT_SNAPSHOT_H
 #define CLIENT_SNAPSHOT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -17,6 +18,7 @@ struct client_snapshot {
         pid_t pid;
         uid_t uid;
         char comm[16];
+        bool attended;  /* it has an agent, or has ended with one: it can be evicted */
         uint64_t grant; /* number of the grant it runs under, 0: none */
         uint64_t limit_bytes, resident_bytes, peak_resident_bytes;
         uint64_t stored_pages, standby_pages, table_bytes, regions;

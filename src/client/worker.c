@@ -13,6 +13,7 @@
 #include <utlist.h>
 
 #include "client/session.h"
+#include "client/unattended.h"
 #include "store/store.h"
 #include "util/error.h"
 #include "util/log.h"
@@ -52,13 +53,11 @@ static int set_up(struct worker *w, struct error *e)
         if (r < 0)
                 return error_sys(e, r, "the store cannot be used by worker %u", w->number);
         pager_init(&w->pager, w->config->store, store_port, w->config->idle, buffers, index < 0 ? -1 : index, zeros);
-        orphans_init(&w->orphans, w->loop, zeros);
         return 0;
 }
 
 static void tear_down(struct worker *w)
 {
-        orphans_clear(&w->orphans);
         store_port_close(w->pager.store_port);
         if (w->pager.buffers)
                 munmap(w->pager.buffers, PAGER_FETCHES * PAGE_SIZE_);
@@ -146,28 +145,55 @@ struct taking {
         int sock;
         struct sock_peer peer;
         uint64_t limit, grant;
+        unsigned to_ask; /* workers that may have the session of a forked child, this one and those after it */
 };
+
+static void give_up(struct taking *t)
+{
+        close(t->sock);
+        close(t->peer.pidfd);
+        free(t);
+}
+
+static void take(void *arg);
+
+static void pass_on(struct taking *t)
+{
+        const struct worker_config *config = t->worker->config;
+
+        t->worker = &config->workers[(t->worker->number + 1) % config->n_workers];
+        t->to_ask--;
+        if (loop_post(t->worker->loop, take, t) < 0)
+                give_up(t);
+}
 
 static void take(void *arg)
 {
         struct taking *t = arg;
+        struct session *s = t->to_ask && !t->worker->stopping ? unattended_find(t->worker, &t->peer) : NULL;
 
         if (t->worker->stopping) {
-                close(t->sock);
-                close(t->peer.pidfd);
-        } else {
-                session_start(t->worker, t->sock, &t->peer, t->limit, t->grant);
+                give_up(t);
+                return;
         }
+        if (!s && t->to_ask > 1) {
+                pass_on(t);
+                return;
+        }
+        if (s)
+                unattended_claim(s, t->sock, &t->peer);
+        else
+                session_start(t->worker, t->sock, &t->peer, t->limit, t->grant);
         free(t);
 }
 
-int worker_take(struct worker *w, int sock, const struct sock_peer *peer, uint64_t limit, uint64_t grant)
+int worker_take(struct worker *w, int sock, const struct sock_peer *peer, uint64_t limit, uint64_t grant, bool forked)
 {
         struct taking *t = malloc(sizeof(*t));
 
         if (!t)
                 return -ENOMEM;
-        *t = (struct taking){ w, sock, *peer, limit, grant };
+        *t = (struct taking){ w, sock, *peer, limit, grant, forked ? w->config->n_workers : 0 };
         if (loop_post(w->loop, take, t) < 0) {
                 free(t);
                 return -ENOMEM;
@@ -195,7 +221,7 @@ static void answer(void *arg)
 
         if (out)
                 DL_FOREACH(w->sessions, s)
-                        if (s->state == SESSION_PAGED)
+                        if (s->state != SESSION_OFFERED && s->state != SESSION_ENDING)
                                 snapshot_take(s, &out[n++]);
         pthread_mutex_lock(&q->lock);
         q->out = out;

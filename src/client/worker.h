@@ -8,7 +8,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "client/orphans.h"
 #include "client/snapshot.h"
 #include "pager/space.h"
 #include "sys/loop.h"
@@ -27,9 +26,14 @@ struct worker_config {
         int device;        /* /dev/userfaultfd */
         uint64_t features; /* of userfaultfd here */
 
+        struct worker *workers; /* all of them: a forked child is its parent's worker's */
+        unsigned n_workers;
+
         /* Called in the worker's thread when a session has ended, with its last snapshot. */
         void (*ended)(void *arg, const struct client_snapshot *last);
-        void *ended_arg;
+        /* The same, when a forked child's agent has come: the child runs under its parent's limit and grant. */
+        void (*claimed)(void *arg, const struct sock_peer *peer, uint64_t limit, uint64_t grant);
+        void *arg;
 };
 
 /* One thread with one loop, and the clients that were given to it. */
@@ -39,7 +43,6 @@ struct worker {
         pthread_t thread;
         struct loop *loop;
         struct pager pager;
-        struct orphans orphans;
         struct session *sessions; /* utlist, DL */
         size_t n_sessions;
         uint64_t last_serial;
@@ -52,8 +55,11 @@ int worker_start(struct worker *w, unsigned number, const struct worker_config *
 /* Ends all sessions, then the thread, and waits for it. */
 void worker_stop(struct worker *w);
 
-/* Hands a client that said HELLO to the worker (from any thread). Takes over sock and peer->pidfd. */
-int worker_take(struct worker *w, int sock, const struct sock_peer *peer, uint64_t limit, uint64_t grant);
+/*
+ * Hands a client that said HELLO to the worker (from any thread). Takes over sock and peer->pidfd. If it is a forked
+ * child, whichever worker has its session takes it.
+ */
+int worker_take(struct worker *w, int sock, const struct sock_peer *peer, uint64_t limit, uint64_t grant, bool forked);
 
 /*
  * Snapshots of all its clients, from another thread: waits for the worker's next turn. *out is malloc'ed and

@@ -171,6 +171,7 @@ static void on_hello(struct greeting *g)
 {
         struct server *s = g->server;
         uint64_t limit, number;
+        bool forked = g->msg.hello.flags & VMPAGER_HELLO_FORKED;
 
         if (g->msg.hello.page_size != VMPAGER_PAGE) {
                 session_refuse(g->sock, "pages of %u bytes are not supported, only of %u", g->msg.hello.page_size,
@@ -179,7 +180,7 @@ static void on_hello(struct greeting *g)
                 return;
         }
         admit_client(&s->admit, g->peer.pid, g->peer.uid, &limit, &number);
-        if (worker_take(&s->workers[s->next_worker], g->sock, &g->peer, limit, number) == 0) {
+        if (worker_take(&s->workers[s->next_worker], g->sock, &g->peer, limit, number, forked) == 0) {
                 g->sock = -1;
                 g->peer.pidfd = -1;
         }

@@ -67,6 +67,7 @@ static struct json_object *client(const struct client_snapshot *c)
 
         put(o, "pid", (uint64_t)c->pid);
         json_object_object_add(o, "comm", json_object_new_string(c->comm));
+        json_object_object_add(o, "agent", json_object_new_boolean(c->attended));
         put(o, "limit_bytes", c->limit_bytes);
         put(o, "resident_bytes", c->resident_bytes);
         put(o, "peak_resident_bytes", c->peak_resident_bytes);

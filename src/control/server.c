@@ -116,3 +116,28 @@ void server_ended(void *server, const struct client_snapshot *last)
         pthread_mutex_unlock(&s->ended_lock);
         loop_post(s->loop, take_ended, s);
 }
+
+struct claimed_client {
+        struct server *server;
+        pid_t pid;
+        uint64_t limit, grant;
+};
+
+static void take_claimed(void *arg)
+{
+        struct claimed_client *c = arg;
+
+        admit_inherited(&c->server->admit, c->pid, c->limit, c->grant);
+        free(c);
+}
+
+void server_claimed(void *server, const struct sock_peer *peer, uint64_t limit, uint64_t grant)
+{
+        struct claimed_client *c = malloc(sizeof(*c));
+
+        if (!c)
+                return;
+        *c = (struct claimed_client){ server, peer->pid, limit, grant };
+        if (loop_post(c->server->loop, take_claimed, c) < 0)
+                free(c);
+}

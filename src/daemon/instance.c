@@ -64,8 +64,11 @@ static int start_workers(struct instance *d, const struct idle_ops *idle, uint64
                 .idle = idle,
                 .device = d->device,
                 .features = features,
+                .workers = d->worker,
+                .n_workers = d->config->workers,
                 .ended = server_ended,
-                .ended_arg = &d->server,
+                .claimed = server_claimed,
+                .arg = &d->server,
         };
         d->server.workers = d->worker;
         for (unsigned i = 0; i < d->config->workers; i++) {

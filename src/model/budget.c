@@ -30,7 +30,9 @@ static uint64_t low_distance(const struct budget *b)
 
 static uint64_t held(const struct budget *b)
 {
-        return b->resident + b->overhead + b->reserved;
+        uint64_t own = b->resident > b->shared ? b->resident - b->shared : 0;
+
+        return own + b->overhead + b->reserved;
 }
 
 void budget_sample(struct budget *b, uint64_t resident)
@@ -38,6 +40,11 @@ void budget_sample(struct budget *b, uint64_t resident)
         b->resident = resident;
         if (resident + b->overhead > b->peak)
                 b->peak = resident + b->overhead;
+}
+
+void budget_share(struct budget *b, uint64_t bytes)
+{
+        b->shared = bytes;
 }
 
 void budget_installed(struct budget *b, uint64_t bytes)

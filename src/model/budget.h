@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What a client may hold in memory, and what follows from how much it holds. The limit covers the client's resident
- * anonymous pages and what is held in memory on its behalf (`overhead`: its ring). Between two samples of the
- * resident size the pager counts what it installs and detaches itself.
+ * anonymous pages, but for those that another process has too, and what is held in memory on its behalf (`overhead`:
+ * its ring). Between two samples of the resident size the pager counts what it installs and detaches itself.
  *
  *     0                                                          limit
  *     |--------------------------------|-----------|------|--------|
@@ -25,6 +25,7 @@ struct budget {
         uint64_t limit;    /* bytes; 0: none */
         uint64_t overhead; /* bytes */
         uint64_t resident; /* bytes: last sample, and what was counted since */
+        uint64_t shared;   /* bytes of it that another process has too, as last counted */
         uint64_t peak;     /* largest sample so far, overhead included */
         uint64_t reserved; /* bytes promised to fetches that are under way */
         bool gated;
@@ -33,6 +34,9 @@ struct budget {
 
 /* A sample of the resident anonymous size in bytes. */
 void budget_sample(struct budget *b, uint64_t resident);
+
+/* So many bytes of the resident size are shared with other processes. */
+void budget_share(struct budget *b, uint64_t bytes);
 
 /* What the pager installed or detached since, in bytes. */
 void budget_installed(struct budget *b, uint64_t bytes);

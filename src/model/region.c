@@ -92,6 +92,18 @@ int region_remove(struct region_set *s, uint64_t start, uint64_t end)
         return 0;
 }
 
+int region_copy(struct region_set *to, const struct region_set *from)
+{
+        struct region *v = from->n ? malloc(from->n * sizeof(*v)) : NULL;
+
+        if (from->n && !v)
+                return -ENOMEM;
+        if (v)
+                memcpy(v, from->v, from->n * sizeof(*v));
+        *to = (struct region_set){ .v = v, .n = from->n, .room = from->n };
+        return 0;
+}
+
 const struct region *region_at_or_after(const struct region_set *s, uint64_t addr)
 {
         size_t i = first_after(s, addr);

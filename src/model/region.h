@@ -26,6 +26,9 @@ int region_add(struct region_set *s, uint64_t start, uint64_t end);
 /* Takes a range out; parts that are not there are no error. Returns 0 or -ENOMEM, then the set is unchanged. */
 int region_remove(struct region_set *s, uint64_t start, uint64_t end);
 
+/* Makes `to`, which is empty, hold what `from` does. Returns 0 or -ENOMEM, then it is empty. */
+int region_copy(struct region_set *to, const struct region_set *from);
+
 /* The range that holds addr, or else the first one after it, or NULL. */
 const struct region *region_at_or_after(const struct region_set *s, uint64_t addr);
 

@@ -9,6 +9,10 @@
  *
  * Where events of several threads are about the same place the client's page tables decide: pages that are out
  * are marked there, and the marks went with the pages. If they do not decide, the client is ended.
+ *
+ * A fork is carried out at once if the journal is empty and the agent has nothing half done, which is the rule (the
+ * agent is kept from beginning anything while the program forks). Else it waits in the journal, and with it all else
+ * that would change what the child is to get.
  */
 #include "pager/event.h"
 
@@ -57,11 +61,42 @@ static void carry_out(struct space *s, const struct order_event *e)
         }
 }
 
+static void note_fork(struct space *s, int fd)
+{
+        struct event_journal *j = &s->journal;
+
+        /* What the agent has not begun is not to be begun: the child has those pages. */
+        if (s->posted != s->completed)
+                evict_cancel(s);
+        if (!evict_is_half_done(s) && !event_are_waiting(s)) {
+                evict_collect(s);
+                event_fork(s, fd);
+                return;
+        }
+        if (j->n_births == j->births_room) {
+                size_t room = j->births_room ? j->births_room * 2 : 4;
+                struct event_birth *v = realloc(j->birth, room * sizeof(*v));
+
+                if (!v) {
+                        s->port->ops->kill(s->port, "no memory for its fork");
+                        event_fork(s, fd); /* what there is: the child is not to blame */
+                        return;
+                }
+                j->birth = v;
+                j->births_room = room;
+        }
+        j->birth[j->n_births++] = (struct event_birth){ .fd = fd, .after = j->n };
+}
+
 void event_note(struct space *s, const struct uffd_msg *msg)
 {
         struct event_journal *j = &s->journal;
         struct order_event e = { .kind = ORDER_REMOVE, .start = msg->arg.remove.start, .end = msg->arg.remove.end };
 
+        if (msg->event == UFFD_EVENT_FORK) {
+                note_fork(s, (int)msg->arg.fork.ufd);
+                return;
+        }
         if (msg->event == UFFD_EVENT_UNMAP)
                 e.kind = ORDER_UNMAP;
         if (msg->event == UFFD_EVENT_REMAP)
@@ -69,7 +104,7 @@ void event_note(struct space *s, const struct uffd_msg *msg)
                                           .start = msg->arg.remap.from,
                                           .end = msg->arg.remap.from + msg->arg.remap.len,
                                           .to = msg->arg.remap.to };
-        if (j->n == 0 && e.kind != ORDER_REMAP) {
+        if (!event_are_waiting(s) && e.kind != ORDER_REMAP) {
                 carry_out(s, &e);
                 return;
         }
@@ -82,6 +117,24 @@ void event_note(struct space *s, const struct uffd_msg *msg)
         /* Another mapping may be there now: orders for the one that was must not be carried out on it. */
         if (e.kind != ORDER_REMOVE)
                 evict_cancel_in(s, e.start, e.end);
+}
+
+/* Carries out the forks that were read before the event of that number. */
+static void carry_out_births(struct space *s, size_t *done, size_t number)
+{
+        for (; *done < s->journal.n_births && s->journal.birth[*done].after <= number; ++*done)
+                event_fork(s, s->journal.birth[*done].fd);
+}
+
+void event_fork_rest(struct space *s)
+{
+        size_t done = 0;
+
+        if (s->journal.n_births == 0)
+                return;
+        evict_collect(s);
+        carry_out_births(s, &done, SIZE_MAX);
+        s->journal.n_births = 0;
 }
 
 /* Finds the order. Returns how many events are to be carried out, or negative: -EAGAIN not now, others: never. */
@@ -104,40 +157,53 @@ static bool carry_out_all(struct space *s)
         struct event_journal *j = &s->journal;
         struct event_judge judge;
         uint32_t *order;
+        size_t born = 0;
         long n;
 
-        /* The agent has pages of which it is not known whether they are out. It answers soon: no MOVE succeeds now. */
-        if (s->in_flight)
-                return false;
-        order = malloc(j->n * sizeof(*order));
+        /* Of what the agent is about it is not known whether it is out. What it has not begun is void from now on. */
+        if (s->in_flight) {
+                evict_cancel(s);
+                if (evict_is_half_done(s))
+                        return false;
+                evict_collect(s);
+        }
+        order = malloc((j->n + 1) * sizeof(*order));
         event_judge_init(&judge, s);
         n = 0;
         /* A REMAP and its UNMAP alone need no judge. For others it looks now, before the moment has passed. */
         if (j->n > 2)
                 n = event_judge_look(&judge);
-        if (n == 0)
+        if (n == 0 && j->n)
                 n = order ? find_order(s, &judge, order) : -ENOMEM;
         event_judge_clear(&judge);
-        for (long i = 0; i < n; i++)
-                carry_out(s, &j->v[order[i]]);
-        free(order);
-        if (n == -EAGAIN || n == -ESRCH) /* gone: its pidfd says so soon */
+        if (n == -EAGAIN || n == -ESRCH) { /* gone: its pidfd says so soon */
+                free(order);
                 return false;
+        }
+        for (long i = 0; i < n; i++) {
+                carry_out_births(s, &born, order[i]);
+                carry_out(s, &j->v[order[i]]);
+        }
+        carry_out_births(s, &born, SIZE_MAX);
+        free(order);
         if (n == -EINVAL)
                 s->port->ops->kill(s->port,
                                    "threads of it moved and unmapped memory at the same addresses at once, and "
                                    "it cannot be told which pages are where");
         else if (n < 0)
                 s->port->ops->kill(s->port, "its events could not be put in order");
-        j->n = 0;
+        j->n = j->n_births = 0;
         region_clear(&j->ranges);
         return true;
 }
 
 bool event_settle(struct space *s)
 {
-        if (s->journal.n == 0 && !s->doubtful && !s->table.bare)
+        if (!event_are_waiting(s) && !s->doubtful && !s->table.bare)
                 return true;
+        /* Forks alone have no order that could be wrong. */
+        if (s->journal.n_births && !s->journal.n && !carry_out_all(s))
+                return false;
         /* With more than that it is worth a longer look, see event-judge.c. */
         if (s->journal.n < LOOK_LONGER && s->port->ops->changing(s->port))
                 return false;

@@ -26,7 +26,7 @@ void event_act(struct space *s, const struct uffd_msg *msg)
                 return;
         case UFFD_EVENT_FORK:
                 s->stats.events_fork++;
-                event_fork(s, (int)msg->arg.fork.ufd);
+                event_note(s, msg);
                 return;
         default:
                 log_warning("client %d: unknown userfaultfd event 0x%x", s->pid, msg->event);

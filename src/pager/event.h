@@ -10,10 +10,19 @@ void event_act(struct space *s, const struct uffd_msg *msg);
 /* Carries an event out, or writes it down to be carried out by event_settle(). The gate is closed (fault-receive.c). */
 void event_note(struct space *s, const struct uffd_msg *msg);
 
-/* Whether what is noted of a page is older than the client, since an event about it is in the journal. */
+/* Whether events wait to be carried out. */
+static inline bool event_are_waiting(const struct space *s)
+{
+        return s->journal.n || s->journal.n_births;
+}
+
+/*
+ * Whether what is noted of a page must not be changed, since an event about it is in the journal: it is older than the
+ * client, or a child is to get it.
+ */
 static inline bool event_is_pending(const struct space *s, uint64_t addr)
 {
-        return s->journal.n && region_touches(&s->journal.ranges, addr, addr + PAGE_SIZE_);
+        return s->journal.n_births || (s->journal.n && region_touches(&s->journal.ranges, addr, addr + PAGE_SIZE_));
 }
 
 /*
@@ -67,8 +76,14 @@ void event_unmap(struct space *s, uint64_t start, uint64_t end);
 /* mremap: the pages are at another address now. */
 void event_remap(struct space *s, uint64_t from, uint64_t to, uint64_t len);
 
-/* fork: fd is the child's userfaultfd. */
+/*
+ * fork: fd is the child's userfaultfd. The child's space is made, and what is out in the parent's is shared with it.
+ * Only when the agent has nothing half done (evict_is_half_done()), or never will.
+ */
 void event_fork(struct space *s, int fd);
+
+/* The space ends: children whose fork was not carried out yet get what is noted now. */
+void event_fork_rest(struct space *s);
 
 /* Lets go of what an entry holds (slot, location, fetch, order), and gives it the state `to`. */
 void event_drop_page(struct space *s, uint64_t addr, enum page_state to);

@@ -7,8 +7,10 @@
 
 #include <string.h>
 
+#include "pager/event.h"
 #include "pager/fault.h"
 #include "pager/registration.h"
+#include "util/log.h"
 
 #define FUTILE_NS    50000000ull
 #define AVOID_ROUNDS 4
@@ -46,7 +48,7 @@ void evict_cancel_in(struct space *s, uint64_t start, uint64_t end)
 
 bool evict_is_hopeless(const struct space *s)
 {
-        return s->futile_until != 0 && s->in_flight == 0 && s->writes == 0 && s->journal.n == 0 && !s->doubtful;
+        return s->futile_until != 0 && s->in_flight == 0 && s->writes == 0 && !event_are_waiting(s) && !s->doubtful;
 }
 
 /* Notes the pages of a batch as EVICTING. Returns how many could be noted (fewer: no memory for the table). */
@@ -99,6 +101,7 @@ static uint32_t post(struct space *s, uint32_t want)
         s->batch[b].n_slots = n;
         memcpy(wire->run, runs, n_runs * sizeof(runs[0]));
         memset(wire->result, VMPAGER_RES_NONE, n);
+        wire->flags = s->shares ? VMPAGER_BATCH_RECLAIM : 0;
         wire->epoch = s->epoch;
         wire->n_runs = n_runs;
         wire->n_pages = n;
@@ -112,7 +115,7 @@ void evict_kick(struct space *s)
 {
         bool posted = false;
 
-        if (s->dying || s->journal.n || s->unwritten)
+        if (s->dying || event_are_waiting(s) || s->unwritten)
                 return;
         if (s->futile_until) {
                 if (s->port->ops->now(s->port) < s->futile_until)
@@ -201,15 +204,14 @@ static uint32_t take_batch(struct space *s, uint32_t b)
         return moved;
 }
 
-void evict_completed(struct space *s)
+/* Takes what is completed. What waited for it is routed, or left to be tried again. False: the client is ended. */
+static bool collect(struct space *s, bool route)
 {
         uint32_t completed = atomic_load(&s->ring->completed);
 
-        if (s->dying)
-                return;
         if (completed - s->completed > s->posted - s->completed) {
                 s->port->ops->kill(s->port, "its agent thread completed evictions that were never ordered");
-                return;
+                return false;
         }
         while (s->completed != completed) {
                 uint32_t b = s->completed % VMPAGER_RING_BATCHES;
@@ -217,10 +219,70 @@ void evict_completed(struct space *s)
                 uint32_t first = s->batch[b].first_slot, n = s->batch[b].n_pages;
 
                 s->completed++;
-                for (uint32_t i = 0; i < n; i++)
-                        fault_route_list(s, &s->batch[b].item[i].faults);
+                for (uint32_t i = 0; i < n; i++) {
+                        if (route)
+                                fault_route_list(s, &s->batch[b].item[i].faults);
+                        else
+                                fault_list_move(&s->retry, &s->batch[b].item[i].faults);
+                }
                 evict_write(s, first, moved);
         }
+        return true;
+}
+
+void evict_collect(struct space *s)
+{
+        collect(s, false);
+}
+
+bool evict_is_half_done(const struct space *s)
+{
+        return s->posted != s->completed && atomic_load(&s->ring->busy);
+}
+
+/* Whether a page that the agent was about when it ended is still in the program. */
+static bool is_left(struct space *s, uint64_t addr)
+{
+        struct procfs_run run;
+        uint64_t next;
+
+        return s->port->ops->present(s->port, addr, addr + PAGE_SIZE_, &run, 1, 1, &next) == 1;
+}
+
+void evict_abandon(struct space *s)
+{
+        bool half_done = evict_is_half_done(s);
+
+        evict_collect(s);
+        for (; s->completed != s->posted; s->completed++, half_done = false) {
+                struct evict_batch *batch = &s->batch[s->completed % VMPAGER_RING_BATCHES];
+
+                for (uint32_t i = 0; i < batch->n_pages; i++) {
+                        struct evict_item *item = &batch->item[i];
+                        bool lost = half_done && !item->dropped && !is_left(s, item->addr);
+
+                        fault_list_move(&s->retry, &item->faults);
+                        if (!item->dropped)
+                                ptable_set(&s->table, item->addr, page_make(PAGE_NATIVE, 0, 0));
+                        if (!lost)
+                                continue;
+                        log_error("client %d: page 0x%llx is lost: its agent ended when it had just taken the page out",
+                                  s->pid, (unsigned long long)item->addr);
+                        ptable_set(&s->table, item->addr, page_make(PAGE_POISONED, 0, 0));
+                        s->stats.poisoned_pages++;
+                }
+                for (uint32_t i = 0; i < batch->n_slots; i++)
+                        ring_slots_free(&s->ring_slots, batch->first_slot + i);
+                s->in_flight -= batch->n_pages;
+        }
+        if (s->retry.head)
+                s->port->ops->again(s->port);
+}
+
+void evict_completed(struct space *s)
+{
+        if (s->dying || !collect(s, true))
+                return;
         fault_gate_open(s);
         fault_unstall(s);
         evict_kick(s);

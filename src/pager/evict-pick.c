@@ -3,6 +3,8 @@
  * First on the way of an eviction: a hand goes round the memory that is certain to be registered, chunk by chunk, and
  * takes the pages that are present from those that the tracker calls cold. A chunk is finished before the hand goes
  * on, since adjacent pages cost a third of scattered ones to detach, and lie together in the store.
+ *
+ * After a fork, pages that another process has too are passed by: they cannot be detached, and it would free nothing.
  */
 #include "pager/evict.h"
 
@@ -17,22 +19,32 @@
  */
 #define MAX_ROUNDS 6u
 
+/* Whether the page is the client's alone, by what was found out of those from start on. */
+static bool is_mine(const struct procfs_sharing *sharing, uint64_t start, uint64_t addr)
+{
+        uint64_t i = (addr - start) / PAGE_SIZE_;
+
+        return sharing->mine[i / 64] >> i % 64 & 1;
+}
+
 /* Takes the evictable pages of [start, end), which lies in one chunk, up to max. Returns where it stopped. */
 static uint64_t take_present(struct space *s, uint64_t start, uint64_t end, struct vmpager_run *out, uint32_t max,
                              uint32_t *n_runs, uint32_t *n_pages)
 {
         struct procfs_run run[RUNS];
+        struct procfs_sharing sharing;
         uint64_t next;
         int n = s->port->ops->present(s->port, start, end, run, RUNS, max - *n_pages, &next);
 
-        if (n < 0)
+        if (n < 0 || (n > 0 && s->shares && s->port->ops->sharing(s->port, start, end, &sharing) < 0))
                 return end;
         event_settle_absent(s, start, next, run, n);
         for (int i = 0; i < n; i++) {
                 for (uint64_t a = run[i].start; a < run[i].end; a += PAGE_SIZE_) {
                         struct vmpager_run *last = *n_runs ? &out[*n_runs - 1] : NULL;
 
-                        if (page_state(ptable_get(&s->table, a)) != PAGE_NATIVE)
+                        if (page_state(ptable_get(&s->table, a)) != PAGE_NATIVE ||
+                            (s->shares && !is_mine(&sharing, start, a)))
                                 continue;
                         if (last && last->addr + last->pages * PAGE_SIZE_ == a)
                                 last->pages++;

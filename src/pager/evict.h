@@ -10,6 +10,18 @@ void evict_kick(struct space *s);
 /* The agent's eventfd was raised: takes the results of completed batches. */
 void evict_completed(struct space *s);
 
+/* Takes the results of completed batches, and does no more: faults that waited for them are to be tried again. */
+void evict_collect(struct space *s);
+
+/* The agent has ended: takes what it completed; what it has not begun stays the program's. */
+void evict_abandon(struct space *s);
+
+/*
+ * Whether the agent is about a batch, so that nobody knows which of its pages are out. If not, and evict_cancel() was
+ * called before, no page of a batch that is not completed is out or will be.
+ */
+bool evict_is_half_done(const struct space *s);
+
 /* Chooses pages: up to max of them as runs (at most VMPAGER_BATCH_PAGES). Returns how many pages. */
 uint32_t evict_pick(struct space *s, struct vmpager_run *runs, uint32_t max, uint32_t *n_runs);
 

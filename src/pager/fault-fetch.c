@@ -144,7 +144,7 @@ void fault_fetch(struct space *s, struct fault *f)
         }
         if (!budget_reserve(&s->budget, PAGE_SIZE_)) {
                 /* A full store gets room by this very fetch; waiting for an eviction would be for ever. */
-                if (!evict_is_hopeless(s) && !s->store_is_full) {
+                if (!evict_is_hopeless(s) && !s->store_is_full && !fault_is_of_agent(s, f)) {
                         fault_stall(s, f);
                         return;
                 }

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 
+#include "pager/event.h"
 #include "pager/evict.h"
 #include "util/log.h"
 
@@ -42,7 +43,7 @@ static uint64_t run_length(struct space *s, const struct fault *f)
                 len = r->end - f->addr;
         if (len > page_floor(room))
                 len = page_floor(room);
-        if (len <= PAGE_SIZE_ || s->journal.n)
+        if (len <= PAGE_SIZE_ || event_are_waiting(s))
                 return PAGE_SIZE_;
         len = ptable_next_held(&s->table, f->addr + PAGE_SIZE_, f->addr + len) - f->addr;
         return len > PAGE_SIZE_ ? next_taken(s, f->addr + PAGE_SIZE_, f->addr + len) - f->addr : PAGE_SIZE_;
@@ -73,15 +74,18 @@ void fault_fill(struct space *s, struct fault *f)
         uint64_t len;
         int64_t r;
 
-        if (budget_room(&s->budget) < PAGE_SIZE_ && !evict_is_hopeless(s)) {
+        if (budget_room(&s->budget) < PAGE_SIZE_ && !evict_is_hopeless(s) && !fault_is_of_agent(s, f)) {
                 fault_stall(s, f);
                 return;
         }
         if (budget_room(&s->budget) < PAGE_SIZE_) {
+                /* Said for the first, second, fourth, eighth ... page. */
                 s->stats.over_limit++;
-                log_warning("client %d: nothing of it can be evicted (locked, pinned or shared memory): it grows "
-                            "beyond its limit",
-                            s->pid);
+                if ((s->stats.over_limit & (s->stats.over_limit - 1)) == 0)
+                        log_warning(
+                                "client %d: nothing of it can be evicted (locked, pinned or shared memory): it grows "
+                                "beyond its limit",
+                                s->pid);
         }
         len = run_length(s, f);
         r = give_zeros(s, f, len);

@@ -114,7 +114,7 @@ void fault_receive(struct space *s)
         s->read_pending = false;
         n = s->port->ops->read(s->port, msg, MESSAGES);
         had_events = n > 0 && act_on_events(s, msg, n);
-        if (n >= 0 && n < (int)MESSAGES && s->journal.n)
+        if (n >= 0 && n < (int)MESSAGES && event_are_waiting(s))
                 event_settle(s);
         if (n > 0)
                 act_on_faults(s, msg, n, s->port->ops->now(s->port));
@@ -132,6 +132,6 @@ void fault_receive(struct space *s)
 
 void fault_gate_open(struct space *s)
 {
-        if (s->read_pending || s->journal.n)
+        if (s->read_pending || event_are_waiting(s))
                 fault_receive(s);
 }

@@ -5,6 +5,7 @@
  */
 #include "pager/fault.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "idle/idle.h"
@@ -13,17 +14,22 @@
 
 /*
  * A page that is out has a mark at its place. Where that has gone without an event (MADV_GUARD_INSTALL, Linux 6.13,
- * sends none), the page was discarded.
+ * sends none; MADV_WIPEONFORK in a child) the page was discarded. In a child of which it is not known which process it
+ * is, an attempt to give zeros tells: it fails where there is a mark, and is right where there is none.
  */
 static page_entry look_for_mark(struct space *s, uint64_t addr, page_entry e)
 {
         enum page_state state = page_state(e);
         struct procfs_run run;
         uint64_t next;
+        int n;
 
         if ((state != PAGE_STANDBY && state != PAGE_STORED) || (e & PAGE_BARE))
                 return e;
-        if (s->port->ops->marked(s->port, addr, addr + PAGE_SIZE_, &run, 1, &next) != 0)
+        n = s->port->ops->marked(s->port, addr, addr + PAGE_SIZE_, &run, 1, &next);
+        if (n == -ESRCH)
+                n = s->port->ops->zeropage(s->port, addr, PAGE_SIZE_) == (int64_t)PAGE_SIZE_ ? 0 : 1;
+        if (n != 0)
                 return e;
         event_drop_page(s, addr, PAGE_NATIVE);
         return page_make(PAGE_NATIVE, 0, 0);
@@ -46,6 +52,11 @@ void fault_route(struct space *s, struct fault *f)
                 fault_fill(s, f);
                 return;
         case PAGE_EVICTING:
+                if (fault_is_of_agent(s, f)) {
+                        event_drop_page(s, f->addr, PAGE_CLEARED);
+                        fault_fill(s, f);
+                        return;
+                }
                 item = evict_item_at(s, page_index(e));
                 fault_wait(s, &item->faults, f);
                 return;

@@ -52,6 +52,15 @@ void fault_retry(struct space *s, struct fault *f);
 /* Goes on with faults that waited for room. */
 void fault_unstall(struct space *s);
 
+/*
+ * Whether the fault is the agent's own: it must wait neither for the agent nor for room. It has some when it takes
+ * pages back from a fork (VMPAGER_BATCH_RECLAIM) that were discarded meanwhile.
+ */
+static inline bool fault_is_of_agent(const struct space *s, const struct fault *f)
+{
+        return f->tid != 0 && f->tid == s->agent_tid;
+}
+
 /* The fault is answered: counts it and frees it. */
 void fault_done(struct space *s, struct fault *f, enum fault_kind kind);
 void fault_done_list(struct space *s, struct fault_list *list, enum fault_kind kind);

@@ -15,6 +15,7 @@
 #include "sys/procfs.h"
 
 struct port;
+struct space;
 
 struct port_ops {
         int (*read)(struct port *p, struct uffd_msg *msgs, unsigned n);
@@ -22,9 +23,9 @@ struct port_ops {
         int64_t (*zeropage)(struct port *p, uint64_t dst, uint64_t len);
         int64_t (*poison)(struct port *p, uint64_t dst, uint64_t len);
         int (*wake)(struct port *p, uint64_t start, uint64_t len);
-        int (*mark)(struct port *p, uint64_t start, uint64_t len);   /* uffd_mark() */
-        int (*unmark)(struct port *p, uint64_t start, uint64_t len); /* uffd_unmark() */
-        int (*enlist)(struct port *p, uint64_t start, uint64_t len);  /* UFFDIO_REGISTER */
+        int (*mark)(struct port *p, uint64_t start, uint64_t len);      /* uffd_mark() */
+        int (*unmark)(struct port *p, uint64_t start, uint64_t len);    /* uffd_unmark() */
+        int (*enlist)(struct port *p, uint64_t start, uint64_t len);    /* UFFDIO_REGISTER */
         int (*discharge)(struct port *p, uint64_t start, uint64_t len); /* UFFDIO_UNREGISTER */
 
         /* Whether the mappings are changing, with an event that was not read: installs are refused then. */
@@ -47,8 +48,13 @@ struct port_ops {
         void (*timer)(struct port *p, uint64_t at); /* calls space_tick() at that time, instead of an earlier setting */
         void (*again)(struct port *p);              /* calls fault_receive() again in the next turn */
 
-        /* The client forked: fd is the child's userfaultfd, and the port's from now on. */
-        void (*forked)(struct port *p, int fd);
+        /*
+         * The client forked: fd is the child's userfaultfd, and the port's from now on. Returns the child's space, with
+         * nothing in it and no limit; NULL when there cannot be one, and the client was ended.
+         */
+        struct space *(*forked)(struct port *p, int fd);
+
+        int (*sharing)(struct port *p, uint64_t start, uint64_t end, struct procfs_sharing *out);
 
         /* The client cannot be kept right any more: end it, and say why in the log. */
         void (*kill)(struct port *p, const char *why);

@@ -11,11 +11,13 @@
 #include "pager/evict.h"
 #include "pager/fault.h"
 #include "pager/registration.h"
+#include "pager/sharing.h"
 #include "util/log.h"
 
 #define TICK_SHORT_NS 500000ull
 #define TICK_LONG_NS  8000000ull
 #define CALM_NS       1000000000ull
+#define SHARES_NS     20000000ull
 
 static void look_while_gated(struct space *s, const struct procfs_memory *m)
 {
@@ -37,7 +39,7 @@ static void look_while_calm(struct space *s, uint64_t now)
         s->quiet_ns = 0;
         if (s->calm_since == 0)
                 s->calm_since = now;
-        if (s->regions.n && s->journal.n == 0 && now - s->calm_since > CALM_NS) {
+        if (s->regions.n && !event_are_waiting(s) && now - s->calm_since > CALM_NS) {
                 registration_shrink(s);
                 s->calm_since = now;
         }
@@ -47,7 +49,7 @@ static void look_while_calm(struct space *s, uint64_t now)
 /* Whether something waits for the client's mappings to come to rest. */
 static bool is_waiting(const struct space *s)
 {
-        return s->retry.head || s->arrived || s->journal.n || s->doubtful || s->table.bare;
+        return s->retry.head || s->arrived || event_are_waiting(s) || s->doubtful || s->table.bare;
 }
 
 void space_tick(struct space *s)
@@ -57,20 +59,24 @@ void space_tick(struct space *s)
 
         if (s->dying)
                 return;
-        if (s->port->ops->memory(s->port, &m) < 0) {
-                /* Gone, or no descriptor is to be had: the end comes through the pidfd, so look again. */
-                s->port->ops->timer(s->port, now + CALM_NS);
-                return;
-        }
         if (is_waiting(s))
                 fault_receive(s);
+        if (s->port->ops->memory(s->port, &m) < 0) {
+                /* Gone, or not known yet which process it is: the end comes through the pidfd, so look again. */
+                s->port->ops->timer(s->port, now + (is_waiting(s) ? FAULT_RETRY_NS : CALM_NS));
+                return;
+        }
         budget_sample(&s->budget, m.anonymous);
+        if (s->shares)
+                sharing_look(s);
         if (budget_gate(&s->budget))
                 look_while_gated(s, &m);
         else
                 look_while_calm(s, now);
         s->seen = m.anonymous;
         next = s->quiet_ns ? s->quiet_ns : budget_next_sample(&s->budget);
+        if (s->shares && next > SHARES_NS)
+                next = SHARES_NS;
         if (is_waiting(s))
                 next = FAULT_RETRY_NS;
         s->port->ops->timer(s->port, now + next);

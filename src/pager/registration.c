@@ -150,7 +150,7 @@ void registration_extend(struct space *s, uint64_t mapped)
         bool all;
         int r = 0;
 
-        if (mapped == s->mapped || s->journal.n || began < s->look_after)
+        if (mapped == s->mapped || event_are_waiting(s) || began < s->look_after)
                 return;
         /* Events that were not read yet may be about what is certain. */
         all = s->port->ops->changing(s->port);

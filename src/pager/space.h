@@ -94,11 +94,25 @@ struct evict_io {
         struct evict_io *next; /* in the list of free ones */
 };
 
-/* Events that were read and not carried out yet, in the order in which they were read; the first is a REMAP. */
+/* A fork that was read and not carried out yet. */
+struct event_birth {
+        int fd;       /* the child's userfaultfd */
+        size_t after; /* how many of the journal's events were read before it */
+};
+
+/* Events that were read and not carried out yet, in the order of reading; the first is a REMAP or a fork. */
 struct event_journal {
         struct order_event *v;
         size_t n, room;
         struct region_set ranges; /* what they are about */
+        struct event_birth *birth;
+        size_t n_births, births_room;
+};
+
+/* Where counting what is shared after a fork has come to (sharing.c). */
+struct sharing {
+        uint64_t hand;  /* address */
+        uint64_t found; /* bytes */
 };
 
 /* Counters; one thread adds, others may read a copy taken in that thread. */
@@ -117,7 +131,9 @@ struct space {
         struct space *prev, *next; /* in pager->spaces */
         struct pager *pager;
         struct port *port;
-        int pid; /* for messages */
+        int pid;            /* for messages */
+        uint32_t agent_tid; /* as faults name it */
+        bool shares;        /* it has forked or was: pages may be shared, or not known to be its own again */
 
         struct vmpager_ring *ring;
         char *slots;      /* the ring's */
@@ -127,10 +143,11 @@ struct space {
         struct region_set regions;
         struct region_set certain; /* the part of regions that is so beyond doubt: pages are evicted from there alone */
         uint64_t stray_marks;      /* pages that may have a mark and are not out, at most */
-        struct event_journal journal; /* what is noted of its ranges is older than the client */
+        struct event_journal journal;                     /* what is noted of its ranges is older than the client */
         struct region excluded[VMPAGER_MAX_EXCLUDED + 2]; /* the agent's memory */
         unsigned n_excluded;
         struct budget budget;
+        struct sharing sharing;
         struct streams streams;
         struct ring_slots ring_slots;
         struct space_stats stats;
@@ -143,7 +160,6 @@ struct space {
         struct fetch *arrived;     /* fetches that met EAGAIN */
         bool read_pending;         /* the agent was in the gate */
         bool doubtful;             /* regions holds more than certain, perhaps */
-        bool receiving;            /* fault_receive() is running */
 
         /* Evictions. */
         struct evict_batch *batch; /* VMPAGER_RING_BATCHES of them */
@@ -158,11 +174,11 @@ struct space {
         uint32_t writes; /* evict_io under way */
 
         /* Pressure. */
-        uint64_t mapped;     /* size of all mappings at the last look, 0: look again */
+        uint64_t mapped;                    /* size of all mappings at the last look, 0: look again */
         uint64_t look_after, confirm_after; /* ns: the mappings are not looked at again before, see registration.c */
-        uint64_t seen;       /* resident size at the last tick */
-        uint64_t quiet_ns;   /* time between ticks while gated */
-        uint64_t calm_since; /* ns: growth has not been gated since; 0: it is */
+        uint64_t seen;                      /* resident size at the last tick */
+        uint64_t quiet_ns;                  /* time between ticks while gated */
+        uint64_t calm_since;                /* ns: growth has not been gated since; 0: it is */
 
         bool dying;
 };

@@ -47,8 +47,8 @@ bool agent_refuse(struct agent *a, const char *reason, long error, const char *a
 
 bool agent_daemon_gone(const struct agent *a)
 {
-        struct pollfd fd = {.fd = a->sock, .events = POLLRDHUP};
-        struct __kernel_timespec zero = {0};
+        struct pollfd fd = { .fd = a->sock, .events = POLLRDHUP };
+        struct __kernel_timespec zero = { 0 };
 
         return sys_call(SYS_ppoll, &fd, 1, &zero, 0, 0) == 1 && (fd.revents & (POLLRDHUP | POLLHUP | POLLERR));
 }
@@ -67,7 +67,7 @@ static void agent_block_signals(uint64_t mask)
 
 static bool agent_capget(int tid, struct __user_cap_data_struct data[2])
 {
-        struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = tid};
+        struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3, .pid = tid };
 
         return sys_call(SYS_capget, &header, data) == 0;
 }
@@ -78,14 +78,14 @@ static bool agent_capget(int tid, struct __user_cap_data_struct data[2])
  */
 static void agent_follow_capabilities(void)
 {
-        struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-        struct __user_cap_data_struct own[2], first[2], set[2] = {{0}, {0}};
+        struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+        struct __user_cap_data_struct own[2], first[2], set[2] = { { 0 }, { 0 } };
 
         if (!agent_capget(0, own))
                 return;
         if (agent_capget((int)sys_call(SYS_getpid), first)) {
-                set[0].permitted = own[0].permitted & first[0].permitted &
-                                   (CAP_TO_MASK(CAP_SETUID) | CAP_TO_MASK(CAP_SETGID));
+                set[0].permitted =
+                        own[0].permitted & first[0].permitted & (CAP_TO_MASK(CAP_SETUID) | CAP_TO_MASK(CAP_SETGID));
                 set[0].effective = own[0].effective & set[0].permitted;
         }
         if (own[0].permitted == set[0].permitted && own[1].permitted == 0 && own[0].inheritable == 0 &&
@@ -123,6 +123,68 @@ static void agent_sleep(struct agent *a, uint32_t posted)
         agent_block_signals(~(uint64_t)0);
 }
 
+/* The agent can be killed by a seccomp filter that the program put on all of its threads. */
+static bool agent_is_dead(const struct agent *a)
+{
+        return sys_call(SYS_tgkill, sys_call(SYS_getpid), a->tid, 0) == -ESRCH;
+}
+
+void agent_hold(struct agent *a)
+{
+        _Atomic uint32_t *busy = &a->ring->busy;
+
+        atomic_fetch_add(&a->holds, 1);
+        while (atomic_load(busy))
+                if (sys_futex_wait(busy, 1, AGENT_LOOK_MS) == -ETIMEDOUT && agent_is_dead(a))
+                        return;
+}
+
+void agent_release(struct agent *a)
+{
+        if (atomic_fetch_sub(&a->holds, 1) == 1)
+                sys_futex_wake(&a->holds);
+}
+
+/* Until agent_idle() the agent is not held. Either it sees a hold, or the holder sees that it is busy. */
+static void agent_busy(struct agent *a)
+{
+        uint32_t holds;
+
+        for (;;) {
+                atomic_store(&a->ring->busy, 1);
+                holds = atomic_load(&a->holds);
+                if (!holds)
+                        return;
+                atomic_store(&a->ring->busy, 0);
+                sys_futex_wake(&a->ring->busy);
+                sys_futex_wait(&a->holds, holds, AGENT_LOOK_MS);
+        }
+}
+
+static void agent_idle(struct agent *a)
+{
+        atomic_store(&a->ring->busy, 0);
+        if (atomic_load(&a->holds))
+                sys_futex_wake(&a->ring->busy);
+}
+
+/* Carries out the next batch. */
+static void agent_work(struct agent *a, uint32_t completed)
+{
+        struct vmpager_batch *shared = &a->ring->batch[completed % VMPAGER_RING_BATCHES];
+        struct order o;
+        bool sound = evict_take(a, shared, &o);
+
+        if (sound)
+                evict_reclaim(a, &o);
+        agent_busy(a);
+        if (sound)
+                evict_carry_out(a, shared, &o);
+        atomic_store_explicit(&a->ring->completed, completed + 1, memory_order_release);
+        agent_idle(a);
+        agent_notify(a);
+}
+
 static void __attribute__((noreturn)) agent_loop(struct agent *a)
 {
         struct vmpager_ring *ring = a->ring;
@@ -132,13 +194,10 @@ static void __attribute__((noreturn)) agent_loop(struct agent *a)
         for (;;) {
                 uint32_t posted = atomic_load_explicit(&ring->posted, memory_order_acquire);
 
-                if (posted == completed) {
+                if (posted == completed)
                         agent_sleep(a, posted);
-                        continue;
-                }
-                evict_batch(a, &ring->batch[completed % VMPAGER_RING_BATCHES]);
-                atomic_store_explicit(&ring->completed, ++completed, memory_order_release);
-                agent_notify(a);
+                else
+                        agent_work(a, completed++);
         }
 }
 
@@ -146,6 +205,7 @@ void *agent_main(void *argument)
 {
         struct agent *a = argument;
 
+        a->tid = (int)sys_call(SYS_gettid);
         sys_call(SYS_prctl, PR_SET_NAME, "vmpager-agent");
 
         /* A new table without the program's files in it, rather than a copy that is then closed:

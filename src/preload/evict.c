@@ -3,6 +3,7 @@
  * One batch of an eviction, in the agent.
  *
  *     evict_take      copy the order out of the ring and check it
+ *     evict_reclaim   where a fork has shared pages: make those that are ours alone again known as such
  *     evict_open      register the staging area with our userfaultfd, see that it is empty
  *     evict_move      UFFDIO_MOVE each page to its place in staging, through the move gate
  *     evict_copy      copy what was moved to the ring's slots
@@ -35,19 +36,12 @@
 
 /* How long the agent looks at a closed gate before it sleeps, and how long it sleeps before it looks
  * whether the daemon that closed it is still there. */
-#define GATE_PAUSES 400
+#define GATE_PAUSES  400
 #define GATE_LOOK_MS 100
 
 /* No address in user space is as high, on any machine: sums of address and size cannot overflow. The
  * kernel knows the limit itself. */
 #define EVICT_ADDRESS_END ((uint64_t)1 << 56)
-
-/* The agent's own copy of a batch, which nobody can change while it works. */
-struct order {
-        uint32_t epoch, n_runs, n_pages, first_slot;
-        struct vmpager_run run[VMPAGER_BATCH_PAGES];
-        uint8_t result[VMPAGER_BATCH_PAGES];
-};
 
 enum gate {
         GATE_ENTERED,
@@ -111,7 +105,7 @@ static bool evict_run_valid(const struct agent *a, const struct vmpager_run *run
 }
 
 /* Copies the order, reading each word of the ring once. False when it makes no sense. */
-static bool evict_take(const struct agent *a, const struct vmpager_batch *shared, struct order *o)
+static bool evict_copy_order(const struct agent *a, const struct vmpager_batch *shared, struct order *o)
 {
         const volatile struct vmpager_batch *from = shared;
         uint32_t pages = 0;
@@ -120,6 +114,7 @@ static bool evict_take(const struct agent *a, const struct vmpager_batch *shared
         o->n_runs = from->n_runs;
         o->n_pages = from->n_pages;
         o->first_slot = from->first_slot;
+        o->flags = from->flags;
         if (o->n_pages > a->staging_pages || o->n_runs > o->n_pages || o->first_slot > a->n_slots ||
             o->n_pages > a->n_slots - o->first_slot)
                 return false;
@@ -141,7 +136,7 @@ static size_t evict_staging_bytes(const struct agent *a)
 static long evict_register(struct agent *a)
 {
         struct uffdio_register reg = {
-                .range = {.start = (uintptr_t)a->staging, .len = evict_staging_bytes(a)},
+                .range = { .start = (uintptr_t)a->staging, .len = evict_staging_bytes(a) },
                 .mode = UFFDIO_REGISTER_MODE_MISSING,
         };
 
@@ -151,7 +146,7 @@ static long evict_register(struct agent *a)
 /* Unregisters before it drops: a drop of registered memory waits for the daemon to read an event. */
 static void evict_close(struct agent *a)
 {
-        struct uffdio_range range = {.start = (uintptr_t)a->staging, .len = evict_staging_bytes(a)};
+        struct uffdio_range range = { .start = (uintptr_t)a->staging, .len = evict_staging_bytes(a) };
 
         sys_ioctl(a->uffd, UFFDIO_UNREGISTER, &range);
         sys_call(SYS_madvise, a->staging, evict_staging_bytes(a), MADV_DONTNEED);
@@ -230,7 +225,7 @@ static long evict_move_pages(const struct agent *a, uint64_t from, uint32_t to, 
 static long evict_protect(const struct agent *a, uint64_t from, uint32_t pages, uint64_t mode)
 {
         struct uffdio_writeprotect wp = {
-                .range = {.start = from, .len = (uint64_t)pages * VMPAGER_PAGE},
+                .range = { .start = from, .len = (uint64_t)pages * VMPAGER_PAGE },
                 .mode = mode,
         };
 
@@ -316,8 +311,7 @@ static bool evict_move_run(struct agent *a, struct order *o, const struct vmpage
                 } else if (pages > 1 && !(registered && evict_error_is_of_page(error))) {
                         most = pages / 2; /* the run may reach over the end of a mapping, or of what is registered */
                 } else {
-                        o->result[to + done++] =
-                                (uint8_t)(registered ? evict_result_of(error) : VMPAGER_RES_FOREIGN);
+                        o->result[to + done++] = (uint8_t)(registered ? evict_result_of(error) : VMPAGER_RES_FOREIGN);
                 }
         }
         return true;
@@ -382,25 +376,43 @@ static void evict_set_results(volatile uint8_t *result, uint32_t n, enum vmpager
                 result[k] = (uint8_t)value;
 }
 
-void evict_batch(struct agent *a, struct vmpager_batch *shared)
+bool evict_take(const struct agent *a, struct vmpager_batch *shared, struct order *o)
 {
-        struct order o;
+        if (evict_copy_order(a, shared, o))
+                return true;
+        evict_set_results(shared->result, VMPAGER_BATCH_PAGES, VMPAGER_RES_REFUSED);
+        return false;
+}
+
+/*
+ * Writing to a page that fork left shared and that nobody else has any more makes it exclusive, without a copy
+ * (wp_can_reuse_anon_folio() in mm/memory.c). vmpagerd has seen that each is mapped here alone. A page that was
+ * discarded since is a fault, which vmpagerd answers: nothing may be held back here meanwhile, not even `busy`.
+ */
+void evict_reclaim(const struct agent *a, const struct order *o)
+{
+        if (!(o->flags & VMPAGER_BATCH_RECLAIM))
+                return;
+        for (uint32_t i = 0; i < o->n_runs; i++)
+                if (atomic_load(&a->ring->epoch) == o->epoch)
+                        sys_call(SYS_madvise, o->run[i].addr, (size_t)o->run[i].pages * VMPAGER_PAGE,
+                                 MADV_POPULATE_WRITE);
+}
+
+void evict_carry_out(struct agent *a, struct vmpager_batch *shared, struct order *o)
+{
         bool refused = false;
 
-        if (!evict_take(a, shared, &o)) {
-                evict_set_results(shared->result, VMPAGER_BATCH_PAGES, VMPAGER_RES_REFUSED);
-                return;
-        }
-        evict_set_results(o.result, o.n_pages, VMPAGER_RES_CANCELLED);
-        if (evict_open(a, &o)) {
-                evict_move(a, &o);
-                evict_trust_staging(a, &o);
-                evict_copy(a, &o);
+        evict_set_results(o->result, o->n_pages, VMPAGER_RES_CANCELLED);
+        if (evict_open(a, o)) {
+                evict_move(a, o);
+                evict_trust_staging(a, o);
+                evict_copy(a, o);
                 evict_close(a);
         }
-        for (uint32_t k = 0; k < o.n_pages; k++) {
-                ((volatile uint8_t *)shared->result)[k] = o.result[k];
-                refused |= o.result[k] == VMPAGER_RES_REFUSED;
+        for (uint32_t k = 0; k < o->n_pages; k++) {
+                ((volatile uint8_t *)shared->result)[k] = o->result[k];
+                refused |= o->result[k] == VMPAGER_RES_REFUSED;
         }
         if (refused)
                 evict_unlock_staging(a);

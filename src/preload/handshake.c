@@ -2,7 +2,8 @@
 /*
  * How the agent becomes vmpagerd's client: HELLO, OFFER, REGISTER, READY (vmpager/protocol.h). Runs
  * in the agent, so what it opens is in the agent's table only. /dev/userfaultfd and the ring's memfd are
- * closed again on the way; the connection, the userfaultfd and the eventfd stay.
+ * closed again on the way; the connection, the userfaultfd and the eventfd stay. In a forked child that has pages
+ * that are out, userfaultfd and ring come from the daemon.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -47,7 +48,7 @@ static struct vmpager_hdr handshake_header(enum vmpager_msg_type type, uint32_t 
 static bool handshake_bound(struct agent *a, int64_t deadline)
 {
         int64_t left = deadline - sys_now_ms();
-        struct __kernel_old_timeval tv = {.tv_sec = left / 1000, .tv_usec = left % 1000 * 1000};
+        struct __kernel_old_timeval tv = { .tv_sec = left / 1000, .tv_usec = left % 1000 * 1000 };
 
         if (left <= 0)
                 return agent_refuse(a, "vmpagerd does not answer", ETIMEDOUT, ADVICE_RESTART);
@@ -86,12 +87,12 @@ static bool handshake_connect(struct agent *a, int64_t deadline)
 
 static bool handshake_send(struct agent *a, const void *message, size_t size, const int *fds, unsigned int n_fds)
 {
-        struct iovec iov = {.iov_base = (void *)message, .iov_len = size};
+        struct iovec iov = { .iov_base = (void *)message, .iov_len = size };
         union {
                 struct cmsghdr hdr;
                 uint8_t bytes[CMSG_SPACE(3 * sizeof(int))];
-        } control = {0};
-        struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+        } control = { 0 };
+        struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
         long error;
 
         if (n_fds > 0) {
@@ -113,23 +114,38 @@ static bool handshake_send(struct agent *a, const void *message, size_t size, co
         return true;
 }
 
-/* Takes the first descriptor that came and closes all others. */
-static int handshake_take_fd(struct msghdr *msg)
+/* What comes with an OFFER: /dev/userfaultfd, or a userfaultfd and a ring. -1 for what did not come. */
+struct descriptors {
+        int first, second;
+};
+
+/* Takes the first two descriptors that came and closes all others. */
+static struct descriptors handshake_take_fds(struct msghdr *msg)
 {
         struct cmsghdr *hdr = CMSG_FIRSTHDR(msg);
-        int fd = -1;
+        struct descriptors taken = { -1, -1 };
 
         if (!hdr || hdr->cmsg_level != SOL_SOCKET || hdr->cmsg_type != SCM_RIGHTS)
-                return -1;
+                return taken;
         for (size_t i = 0; CMSG_LEN((i + 1) * sizeof(int)) <= hdr->cmsg_len; i++) {
                 int one = ((const int *)CMSG_DATA(hdr))[i];
 
                 if (i == 0)
-                        fd = one;
+                        taken.first = one;
+                else if (i == 1)
+                        taken.second = one;
                 else
                         sys_close(one);
         }
-        return fd;
+        return taken;
+}
+
+static void handshake_close(const struct descriptors *fds)
+{
+        if (fds->first >= 0)
+                sys_close(fds->first);
+        if (fds->second >= 0)
+                sys_close(fds->second);
 }
 
 static bool handshake_refused(struct agent *a, const union message *m, size_t size)
@@ -161,13 +177,13 @@ static bool handshake_other_version(struct agent *a, const struct vmpager_hdr *t
 }
 
 /*
- * Receives one message, which must be of that type and at least that size. A descriptor that comes
- * with it goes to *fd (-1 when none came), also when false is returned.
+ * Receives one message, which must be of that type and at least that size. Descriptors that come with it go to
+ * *fds, also when false is returned.
  */
 static bool handshake_receive(struct agent *a, int64_t deadline, union message *m, enum vmpager_msg_type type,
-                              size_t size, int *fd)
+                              size_t size, struct descriptors *fds)
 {
-        struct iovec iov = {.iov_base = m, .iov_len = sizeof(*m)};
+        struct iovec iov = { .iov_base = m, .iov_len = sizeof(*m) };
         union {
                 struct cmsghdr hdr;
                 uint8_t bytes[CMSG_SPACE(4 * sizeof(int))];
@@ -175,7 +191,7 @@ static bool handshake_receive(struct agent *a, int64_t deadline, union message *
         struct msghdr msg;
         long got;
 
-        *fd = -1;
+        *fds = (struct descriptors){ -1, -1 };
         do {
                 if (!handshake_bound(a, deadline))
                         return false;
@@ -189,7 +205,7 @@ static bool handshake_receive(struct agent *a, int64_t deadline, union message *
         } while (got == -EINTR || got == -EAGAIN);
         if (got <= 0)
                 return agent_refuse(a, "vmpagerd hung up during the handshake", got, ADVICE_RESTART);
-        *fd = handshake_take_fd(&msg);
+        *fds = handshake_take_fds(&msg);
 
         if ((size_t)got < sizeof(m->hdr) || m->hdr.magic != VMPAGER_MAGIC)
                 return agent_refuse(a, "that socket is not vmpagerd's", 0, "name the right one in VMPAGER_SOCKET");
@@ -207,33 +223,56 @@ static bool handshake_hello(struct agent *a)
         struct vmpager_hello hello = {
                 .hdr = handshake_header(VMPAGER_HELLO, sizeof(hello)),
                 .page_size = VMPAGER_PAGE,
+                .flags = a->forked ? VMPAGER_HELLO_FORKED : 0,
         };
 
         return handshake_send(a, &hello, sizeof(hello), NULL, 0);
 }
 
+static bool handshake_map_ring(struct agent *a, int memfd)
+{
+        long mapped = sys_call(SYS_mmap, 0, a->ring_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
+
+        if (sys_failed(mapped))
+                return agent_refuse(a, "cannot map the ring", mapped, ADVICE_MEMORY);
+        a->ring = (struct vmpager_ring *)mapped;
+        a->slots = (uint8_t *)a->ring + VMPAGER_RING_SLOTS_AT;
+        sys_call(SYS_madvise, a->ring, a->ring_bytes, MADV_DONTFORK);
+        return true;
+}
+
+/* Takes the descriptors of a sound offer over; those that stay open are -1 in fds afterwards. */
+static bool handshake_take_offer(struct agent *a, const struct vmpager_offer *offer, struct descriptors *fds)
+{
+        a->staging_pages = offer->staging_pages;
+        a->ring_bytes = offer->ring_bytes;
+        a->n_slots = (uint32_t)((offer->ring_bytes - VMPAGER_RING_SLOTS_AT) / VMPAGER_PAGE);
+        if (offer->flags & VMPAGER_OFFER_RESUMES) {
+                a->uffd = fds->first;
+                fds->first = -1;
+                return handshake_map_ring(a, fds->second);
+        }
+        a->uffd = (int)sys_ioctl(fds->first, USERFAULTFD_IOC_NEW, (void *)(long)(O_CLOEXEC | O_NONBLOCK));
+        if (a->uffd < 0)
+                return agent_refuse(a, "cannot make a userfaultfd", a->uffd,
+                                    "vmpagerd must hand out /dev/userfaultfd (Linux 6.1 or newer)");
+        return true;
+}
+
 static bool handshake_offer(struct agent *a, int64_t deadline)
 {
         union message m;
-        int device;
-        bool ok = handshake_receive(a, deadline, &m, VMPAGER_OFFER, sizeof(m.offer), &device);
+        struct descriptors fds;
+        bool ok = handshake_receive(a, deadline, &m, VMPAGER_OFFER, sizeof(m.offer), &fds);
 
         if (ok && (m.offer.staging_pages < 1 || m.offer.staging_pages > VMPAGER_BATCH_PAGES ||
                    m.offer.ring_bytes < VMPAGER_RING_BYTES(1) ||
                    m.offer.ring_bytes > VMPAGER_RING_BYTES(VMPAGER_RING_SLOTS_MAX) ||
-                   m.offer.ring_bytes % VMPAGER_PAGE != 0 || device < 0))
+                   m.offer.ring_bytes % VMPAGER_PAGE != 0 || fds.first < 0 ||
+                   ((m.offer.flags & VMPAGER_OFFER_RESUMES) && fds.second < 0)))
                 ok = agent_refuse(a, "vmpagerd's offer makes no sense", 0, ADVICE_SAME);
-        if (ok) {
-                a->staging_pages = m.offer.staging_pages;
-                a->ring_bytes = m.offer.ring_bytes;
-                a->n_slots = (uint32_t)((m.offer.ring_bytes - VMPAGER_RING_SLOTS_AT) / VMPAGER_PAGE);
-                a->uffd = (int)sys_ioctl(device, USERFAULTFD_IOC_NEW, (void *)(long)(O_CLOEXEC | O_NONBLOCK));
-                if (a->uffd < 0)
-                        ok = agent_refuse(a, "cannot make a userfaultfd", a->uffd,
-                                          "vmpagerd must hand out /dev/userfaultfd (Linux 6.1 or newer)");
-        }
-        if (device >= 0)
-                sys_close(device);
+        ok = ok && handshake_take_offer(a, &m.offer, &fds);
+        handshake_close(&fds);
         return ok;
 }
 
@@ -268,13 +307,7 @@ static bool handshake_make_ring(struct agent *a, int *fd)
         if (error < 0)
                 return agent_refuse(a, "cannot size and seal the ring", error, ADVICE_MEMORY);
 
-        long mapped = sys_call(SYS_mmap, 0, a->ring_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
-        if (sys_failed(mapped))
-                return agent_refuse(a, "cannot map the ring", mapped, ADVICE_MEMORY);
-        a->ring = (struct vmpager_ring *)mapped;
-        a->slots = (uint8_t *)a->ring + VMPAGER_RING_SLOTS_AT;
-        sys_call(SYS_madvise, a->ring, a->ring_bytes, MADV_DONTFORK);
-        return true;
+        return handshake_map_ring(a, *fd);
 }
 
 static bool handshake_register(struct agent *a)
@@ -285,8 +318,9 @@ static bool handshake_register(struct agent *a)
                 .agent_tid = (uint32_t)sys_call(SYS_gettid),
                 .n_excluded = 2,
         };
+        bool resumes = a->ring;
         int memfd = -1;
-        bool ok = handshake_map_staging(a) && handshake_make_ring(a, &memfd);
+        bool ok = handshake_map_staging(a) && (resumes || handshake_make_ring(a, &memfd));
 
         if (ok) {
                 a->event = (int)sys_call(SYS_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -294,12 +328,13 @@ static bool handshake_register(struct agent *a)
                         ok = agent_refuse(a, "cannot make an eventfd", a->event, ADVICE_MEMORY);
         }
         if (ok) {
-                int fds[3] = {a->uffd, memfd, a->event};
+                const int all[3] = { a->uffd, memfd, a->event };
 
                 reg.excluded[0] = a->own;
                 reg.excluded[1].start = (uintptr_t)a->ring;
                 reg.excluded[1].end = (uintptr_t)a->ring + a->ring_bytes;
-                ok = handshake_send(a, &reg, sizeof(reg), fds, 3);
+                ok = resumes ? handshake_send(a, &reg, sizeof(reg), &a->event, 1) :
+                               handshake_send(a, &reg, sizeof(reg), all, 3);
         }
         if (memfd >= 0)
                 sys_close(memfd);
@@ -309,11 +344,10 @@ static bool handshake_register(struct agent *a)
 static bool handshake_ready(struct agent *a, int64_t deadline)
 {
         union message m;
-        int fd;
-        bool ok = handshake_receive(a, deadline, &m, VMPAGER_READY, sizeof(m.ready), &fd);
+        struct descriptors fds;
+        bool ok = handshake_receive(a, deadline, &m, VMPAGER_READY, sizeof(m.ready), &fds);
 
-        if (fd >= 0)
-                sys_close(fd);
+        handshake_close(&fds);
         if (ok && (a->ring->magic != VMPAGER_RING_MAGIC || a->ring->n_slots != a->n_slots ||
                    a->ring->slots_at != VMPAGER_RING_SLOTS_AT))
                 ok = agent_refuse(a, "vmpagerd set the ring up in another way than the library", 0, ADVICE_SAME);

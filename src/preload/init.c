@@ -54,6 +54,8 @@ struct failure {
         const char *advice;
 };
 
+struct agent *init_agent;
+
 static size_t init_round(size_t bytes)
 {
         return (bytes + VMPAGER_PAGE - 1) & ~((size_t)VMPAGER_PAGE - 1);
@@ -97,8 +99,8 @@ static bool init_find_socket(struct sockaddr_un *address, struct failure *why)
 
         address->sun_family = AF_UNIX;
         if (strlen(path) >= sizeof(address->sun_path)) {
-                *why = (struct failure){"the path of vmpagerd's socket is too long", 0,
-                                        "use one of at most 107 characters"};
+                *why = (struct failure){ "the path of vmpagerd's socket is too long", 0,
+                                         "use one of at most 107 characters" };
                 return false;
         }
         text_add(address->sun_path, sizeof(address->sun_path), 0, path);
@@ -113,13 +115,14 @@ static bool init_part(uint8_t *start, size_t bytes)
         return true;
 }
 
-/* Maps the agent's memory; NULL and errno on failure. */
-static struct agent *init_map(size_t stack_bytes)
+/* Maps the agent's memory, at that address if it is not NULL; NULL and errno on failure. */
+static struct agent *init_map(uint8_t *at, size_t stack_bytes)
 {
         size_t state = init_round(sizeof(struct agent));
         size_t staging = (size_t)VMPAGER_BATCH_PAGES * VMPAGER_PAGE;
         size_t bytes = GUARD + state + GUARD + stack_bytes + GUARD + staging + GUARD;
-        uint8_t *base = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        uint8_t *base =
+                mmap(at, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | (at ? MAP_FIXED : 0), -1, 0);
         uint8_t *stack = base + GUARD + state + GUARD;
 
         if (base == MAP_FAILED)
@@ -131,7 +134,7 @@ static struct agent *init_map(size_t stack_bytes)
         }
 
         struct agent *a = (struct agent *)(base + GUARD);
-        a->own = (struct vmpager_range){(uintptr_t)base, (uintptr_t)base + bytes};
+        a->own = (struct vmpager_range){ (uintptr_t)base, (uintptr_t)base + bytes };
         a->stack = stack;
         a->stack_bytes = stack_bytes;
         a->staging = stack + stack_bytes + GUARD;
@@ -169,10 +172,10 @@ static struct agent *init_start(const struct sockaddr_un *address, pthread_t *th
         int error = EINVAL;
 
         for (size_t stack = STACK_FIRST; stack <= STACK_LAST && error == EINVAL; stack *= 4) {
-                struct agent *a = init_map(stack);
+                struct agent *a = init_map(NULL, stack);
 
                 if (!a) {
-                        *why = (struct failure){"cannot map the agent's memory", errno, ADVICE_OPTIONAL};
+                        *why = (struct failure){ "cannot map the agent's memory", errno, ADVICE_OPTIONAL };
                         return NULL;
                 }
                 a->address = *address;
@@ -181,7 +184,7 @@ static struct agent *init_start(const struct sockaddr_un *address, pthread_t *th
                         return a;
                 init_unmap(a);
         }
-        *why = (struct failure){"cannot start the agent's thread", error, ADVICE_OPTIONAL};
+        *why = (struct failure){ "cannot start the agent's thread", error, ADVICE_OPTIONAL };
         return NULL;
 }
 
@@ -233,11 +236,34 @@ static void init_say(const char *path, const char *text, const struct failure *w
         sys_call(SYS_write, 2, line, at);
 }
 
-/* Starts the agent. False when the program is not paged and the line that says why was written. */
-static bool init_agent(void)
+bool init_again(struct agent *old)
 {
-        struct sockaddr_un address = {0};
-        struct failure why = {0};
+        struct vmpager_range own = old->own;
+        size_t stack_bytes = old->stack_bytes;
+        struct sockaddr_un address = old->address;
+        struct agent *a = init_map((uint8_t *)(uintptr_t)own.start, stack_bytes);
+        pthread_t thread;
+
+        init_agent = a;
+        if (!a)
+                return false;
+        a->address = address;
+        a->forked = true;
+        if (init_create(a, &thread) != 0)
+                return false;
+        if (init_wait(a) == AGENT_REFUSED) {
+                pthread_join(thread, NULL);
+                return false;
+        }
+        pthread_detach(thread);
+        return a->outcome == AGENT_READY;
+}
+
+/* Starts the agent. False when the program is not paged and the line that says why was written. */
+static bool init_first(void)
+{
+        struct sockaddr_un address = { 0 };
+        struct failure why = { 0 };
         pthread_t thread;
         struct agent *a = NULL;
 
@@ -251,18 +277,19 @@ static bool init_agent(void)
         enum agent_outcome outcome = init_wait(a);
         if (outcome == AGENT_READY) {
                 pthread_detach(thread);
+                init_agent = a;
                 return true;
         }
         if (outcome == AGENT_REFUSED) {
                 pthread_join(thread, NULL);
-                why = (struct failure){a->reason, a->error, a->advice};
+                why = (struct failure){ a->reason, a->error, a->advice };
                 init_say(address.sun_path, a->reason ? NULL : a->text, &why);
                 init_unmap(a);
                 return false;
         }
         /* The thread may be stuck: its memory stays. */
         pthread_detach(thread);
-        why = (struct failure){"vmpagerd does not answer", ETIMEDOUT, "restart vmpagerd and look into its log"};
+        why = (struct failure){ "vmpagerd does not answer", ETIMEDOUT, "restart vmpagerd and look into its log" };
         init_say(address.sun_path, NULL, &why);
         return false;
 }
@@ -271,7 +298,11 @@ static void __attribute__((constructor(101))) init_library(void)
 {
         int error = errno;
 
-        if (!vmpager_no_preload && !init_agent()) {
+        bool paged = !vmpager_no_preload && init_first();
+
+        if (paged) {
+                fork_watch();
+        } else if (!vmpager_no_preload) {
                 const char *optional = secure_getenv("VMPAGER_OPTIONAL");
 
                 if (!optional || !*optional)

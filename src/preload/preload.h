@@ -33,10 +33,16 @@ struct agent {
         uint8_t *slots;
         uint32_t n_slots;
 
+        int tid;
+
         /* Descriptors in the agent's private table, -1 when there is none. */
         int sock, uffd, event;
 
         struct sockaddr_un address;
+        bool forked; /* the library was started in a parent of this process */
+
+        /* Forks that are under way: no batch is begun meanwhile (ring->busy says whether one is). Futex. */
+        _Atomic uint32_t holds;
 
         _Atomic uint32_t outcome; /* enum agent_outcome; futex */
         int error;                /* errno that made it refuse, or 0 */
@@ -54,8 +60,40 @@ bool agent_daemon_gone(const struct agent *a);
 /* Tells the daemon, by the eventfd, that there is something new in the ring. */
 void agent_notify(const struct agent *a);
 
-/* Carries out one batch and fills in its results; the caller raises `completed`. */
-void evict_batch(struct agent *a, struct vmpager_batch *shared);
+/* The agent's own copy of a batch, which nobody can change while it works. */
+struct order {
+        uint32_t epoch, n_runs, n_pages, first_slot, flags;
+        struct vmpager_run run[VMPAGER_BATCH_PAGES];
+        uint8_t result[VMPAGER_BATCH_PAGES];
+};
+
+/*
+ * One batch: evict_take() copies the order and checks it, evict_reclaim() readies its pages (which may wait for the
+ * daemon), evict_carry_out() does the rest and fills in the results. The caller raises `completed`. An order that makes
+ * no sense is answered by evict_take(), which returns false then.
+ */
+bool evict_take(const struct agent *a, struct vmpager_batch *shared, struct order *o);
+void evict_reclaim(const struct agent *a, const struct order *o);
+void evict_carry_out(struct agent *a, struct vmpager_batch *shared, struct order *o);
+
+/* No batch is half done from the first to the second (fork.c). Not for the agent itself. */
+void agent_hold(struct agent *a);
+void agent_release(struct agent *a);
+
+/*
+ * The program's agent, or NULL (init.c). In a forked child it is the parent's, of which nothing but `own`,
+ * stack_bytes and address means anything.
+ */
+extern struct agent *init_agent;
+
+/*
+ * Starts a new agent in a forked child, in the place of the parent's. False when there is none; its memory stays
+ * reserved all the same. Called with all signals blocked.
+ */
+bool init_again(struct agent *old);
+
+/* Has a new agent started in each child that is forked from now on. Returns an errno. */
+int fork_watch(void);
 
 /* Handshake (handshake.c): from the connected socket to READY. False: reason, error, advice say why. */
 bool handshake_run(struct agent *a);

@@ -12,10 +12,12 @@
 #include "sys/pagemap-compat.h"
 #include "util/cleanup.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define SCAN_RUNS 256
@@ -127,7 +129,6 @@ static const struct wanted wanted_marked = { PAGE_IS_SWAPPED, PAGE_IS_PRESENT | 
 
 static const struct wanted wanted_taken = { 0, 0, PAGE_IS_PRESENT | PAGE_IS_SWAPPED };
 
-
 static int scan(int pagemap, uint64_t start, uint64_t end, const struct wanted *wanted, struct page_region *regions,
                 unsigned most, uint64_t max_pages, uint64_t *walk_end)
 {
@@ -191,6 +192,67 @@ int procfs_taken(const struct procfs *p, uint64_t start, uint64_t end, struct pr
                  uint64_t *next)
 {
         return find(p, start, end, &wanted_taken, runs, max_runs, UINT64_MAX, next);
+}
+
+int procfs_sharing(const struct procfs *p, uint64_t start, uint64_t end, struct procfs_sharing *out)
+{
+        const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), present = 1ull << 63, exclusive = 1ull << 56;
+        uint64_t entry[PROCFS_SHARING_MOST], first = start / page, count = end / page - first;
+        ssize_t n;
+
+        if (count > PROCFS_SHARING_MOST)
+                return -E2BIG;
+        do
+                n = pread(p->pagemap, entry, count * sizeof(entry[0]), (off_t)(first * sizeof(entry[0])));
+        while (n < 0 && errno == EINTR);
+        if (n < 0)
+                return gone(-errno);
+        *out = (struct procfs_sharing){ 0 };
+        for (size_t i = 0; i < (size_t)n / sizeof(entry[0]); i++)
+                if (entry[i] & present)
+                        (entry[i] & exclusive ? out->mine : out->shared)[i / 64] |= 1ull << i % 64;
+        return 0;
+}
+
+/* Adds the pids of a list of them to out, of which n are there; forgets the first ones where there are too many. */
+static unsigned add_children(const char *list, pid_t *out, unsigned n, unsigned max)
+{
+        char *end;
+
+        for (long pid; (pid = strtol(list, &end, 10)) > 0; list = end) {
+                if (n == max)
+                        memmove(out, out + 1, --n * sizeof(out[0]));
+                out[n++] = (pid_t)pid;
+        }
+        return n;
+}
+
+int procfs_children(const struct procfs *p, pid_t *out, unsigned max)
+{
+        int fd = openat(p->dir, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        DIR *tasks = fd < 0 ? NULL : fdopendir(fd);
+        struct dirent *d;
+        unsigned n = 0;
+
+        if (!tasks) {
+                int error = -errno;
+
+                closep(&fd);
+                return gone(error);
+        }
+        while ((d = readdir(tasks))) {
+                _cleanup_(closep) int file = -1;
+                char path[sizeof(d->d_name) + 16], text[8192];
+
+                if (d->d_name[0] == '.')
+                        continue;
+                snprintf(path, sizeof(path), "%s/children", d->d_name);
+                file = procfs_open_in(dirfd(tasks), path);
+                if (file >= 0 && read_text(file, text, sizeof(text)) >= 0)
+                        n = add_children(text, out, n, max);
+        }
+        closedir(tasks);
+        return (int)n;
 }
 
 int procfs_comm(const struct procfs *p, char buf[16])

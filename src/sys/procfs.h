@@ -74,6 +74,23 @@ int procfs_marked(const struct procfs *p, uint64_t start, uint64_t end, struct p
 int procfs_taken(const struct procfs *p, uint64_t start, uint64_t end, struct procfs_run *runs, unsigned max_runs,
                  uint64_t *next);
 
+/*
+ * Which pages of [start, end), PROCFS_SHARING_MOST at most, are present and in the page tables of this process alone,
+ * and which in those of others too: bit i for page i. From bit 56 of /proc/PID/pagemap
+ * (Documentation/admin-guide/mm/pagemap.rst). Returns 0 or a negative errno.
+ */
+#define PROCFS_SHARING_MOST 512u
+struct procfs_sharing {
+        uint64_t mine[PROCFS_SHARING_MOST / 64], shared[PROCFS_SHARING_MOST / 64];
+};
+int procfs_sharing(const struct procfs *p, uint64_t start, uint64_t end, struct procfs_sharing *out);
+
+/*
+ * The pids of its children, at most max, those of each thread in the order of their birth
+ * (/proc/PID/task/TID/children). Where there are more, the last ones. Returns how many or a negative errno.
+ */
+int procfs_children(const struct procfs *p, pid_t *out, unsigned max);
+
 /* Short name of the process (comm), and its parent's pid. Both return 0 or a negative errno. */
 int procfs_comm(const struct procfs *p, char buf[16]);
 int procfs_parent(pid_t pid, pid_t *out);

@@ -293,10 +293,26 @@ static void port_again(struct port *port)
         of(port)->again = true;
 }
 
-static void port_forked(struct port *port, int fd)
+static struct space *port_forked(struct port *port, int fd)
 {
-        of(port)->forked++;
-        of(port)->forked_fd = fd;
+        struct rig *r = of(port);
+
+        r->forked++;
+        r->forked_fd = fd;
+        return r->child ? &r->child->space : NULL;
+}
+
+static int port_sharing(struct port *port, uint64_t start, uint64_t end, struct procfs_sharing *out)
+{
+        *out = (struct procfs_sharing){ 0 };
+        for (uint64_t a = start; a < end; a += PAGE_SIZE_) {
+                uint64_t i = (a - start) / PAGE_SIZE_, bit = UINT64_C(1) << i % 64;
+
+                if (!of(port)->page[rig_number(a)].present)
+                        continue;
+                (of(port)->shared[rig_number(a)] ? out->shared : out->mine)[i / 64] |= bit;
+        }
+        return 0;
 }
 
 static void port_kill(struct port *port, const char *why)
@@ -327,5 +343,6 @@ const struct port_ops rig_port_ops = {
         .timer = port_timer,
         .again = port_again,
         .forked = port_forked,
+        .sharing = port_sharing,
         .kill = port_kill,
 };

@@ -120,6 +120,7 @@ void rig_move(struct rig *r)
                 bool cancelled = b->epoch != atomic_load(&r->ring->epoch);
                 uint32_t n = 0, slot = b->first_slot;
 
+                atomic_store(&r->ring->busy, 1);
                 for (uint32_t i = 0; i < b->n_runs; i++) {
                         ck_assert_uint_ge(b->run[i].pages, 1);
                         for (uint32_t k = 0; k < b->run[i].pages; k++, n++) {
@@ -137,6 +138,7 @@ void rig_move(struct rig *r)
 void rig_complete(struct rig *r)
 {
         atomic_store(&r->ring->completed, r->moved);
+        atomic_store(&r->ring->busy, 0);
         evict_completed(&r->space);
 }
 

@@ -188,29 +188,43 @@ void rig_evict_to(struct rig *r, unsigned first, unsigned n, enum page_state sta
         rig_relax(r);
 }
 
-struct rig *rig_new(void)
+/* A rig with a client, and a space that nothing is known of yet. */
+static struct rig *new_client(struct pager *pager)
 {
         struct rig *r = calloc(1, sizeof(*r));
-        void *table, *zeros = calloc(1, PAGER_ZERO_BYTES);
-        char *buffers = malloc(PAGER_FETCHES * PAGE_SIZE_);
+        void *table;
 
-        ck_assert(r && zeros && buffers);
+        ck_assert(r);
         r->ring = mmap(NULL, VMPAGER_RING_BYTES(RIG_SLOTS), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         table = mmap(NULL, TABLE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         ck_assert(r->ring != MAP_FAILED && table != MAP_FAILED);
         r->memory = malloc(RIG_PAGES * PAGE_SIZE_);
-        r->stored = malloc(RIG_LOCS * PAGE_SIZE_);
-        ck_assert(r->memory && r->stored);
-        memset(r->stored, 0xdd, RIG_LOCS * PAGE_SIZE_);
-        r->capacity = RIG_LOCS;
+        ck_assert(r->memory);
         r->now = UINT64_C(1000000000);
         r->port.ops = &rig_port_ops;
-        r->store.ops = &rig_store_ops;
-        r->store_port.store = &r->store;
         for (unsigned i = 0; i < RIG_MAPPED; i++)
                 r->page[i].mapped = true;
+        ck_assert_int_eq(
+                space_init(&r->space, pager ? pager : &r->pager, &r->port, r->ring, RIG_SLOTS, table, TABLE_BYTES), 0);
+        return r;
+}
+
+struct rig *rig_new(void)
+{
+        struct rig *r = new_client(NULL);
+        void *zeros = calloc(1, PAGER_ZERO_BYTES);
+        char *buffers = malloc(PAGER_FETCHES * PAGE_SIZE_);
+        struct space *first = r->pager.spaces;
+
+        ck_assert(zeros && buffers);
+        r->stored = malloc(RIG_LOCS * PAGE_SIZE_);
+        ck_assert(r->stored);
+        memset(r->stored, 0xdd, RIG_LOCS * PAGE_SIZE_);
+        r->capacity = RIG_LOCS;
+        r->store.ops = &rig_store_ops;
+        r->store_port.store = &r->store;
         pager_init(&r->pager, &r->store, &r->store_port, &idle_standby, buffers, -1, zeros);
-        ck_assert_int_eq(space_init(&r->space, &r->pager, &r->port, r->ring, RIG_SLOTS, table, TABLE_BYTES), 0);
+        r->pager.spaces = first;
         space_set_limit(&r->space, RIG_LIMIT);
         ck_assert_uint_eq(r->timer_at, r->now);
         rig_relax(r);
@@ -219,22 +233,55 @@ struct rig *rig_new(void)
         return r;
 }
 
-void rig_free(struct rig *r)
+struct rig *rig_child(struct rig *r)
+{
+        r->child = new_client(r->space.pager);
+        return r->child;
+}
+
+void rig_fork(struct rig *r)
+{
+        event(r, UFFD_EVENT_FORK)->arg.fork.ufd = 123;
+        if (!r->child)
+                return;
+        memcpy(r->child->page, r->page, sizeof(r->page));
+        memcpy(r->child->memory, r->memory, RIG_PAGES * PAGE_SIZE_);
+        for (unsigned i = 0; i < RIG_PAGES; i++) {
+                r->child->page[i].waiting = 0;
+                r->shared[i] = r->child->shared[i] = r->page[i].present;
+        }
+}
+
+void rig_end(struct rig *r)
 {
         space_end(&r->space);
-        ck_assert(space_busy(&r->space) == (r->n_ios != 0));
-        rig_store(r, 0);
-        ck_assert(!space_busy(&r->space));
-        ck_assert_msg(rig_refs(r) == 0, "%u locations are still in use", rig_refs(r));
+}
+
+static void free_client(struct rig *r)
+{
         for (unsigned state = PAGE_CLEARED; state < PAGE_N_STATES; state++)
                 ck_assert_uint_eq(r->space.table.count[state], 0);
-        ck_assert_ptr_null(r->pager.spaces);
         space_clear(&r->space);
         munmap(r->ring, VMPAGER_RING_BYTES(RIG_SLOTS));
         munmap(r->space.table.arena.base, TABLE_BYTES);
+        free(r->memory);
+}
+
+void rig_free(struct rig *r)
+{
+        if (r->child)
+                rig_end(r->child);
+        rig_end(r);
+        rig_store(r, 0);
+        ck_assert(!space_busy(&r->space));
+        ck_assert_msg(rig_refs(r) == 0, "%u locations are still in use", rig_refs(r));
+        ck_assert_ptr_null(r->pager.spaces);
+        if (r->child)
+                free_client(r->child);
+        free(r->child);
+        free_client(r);
         free(r->pager.buffers);
         free((void *)(uintptr_t)r->pager.zeros);
-        free(r->memory);
         free(r->stored);
         free(r);
 }

@@ -35,8 +35,8 @@
 struct rig_page {
         bool mapped, present, poisoned;
         bool enlisted;
-        bool guard;  /* absent, and not to be touched: a run of zeros that goes over it fails the test */
-        bool marked; /* absent, and out */
+        bool guard;       /* absent, and not to be touched: a run of zeros that goes over it fails the test */
+        bool marked;      /* absent, and out */
         uint8_t result;   /* what the agent is to answer for it; VMPAGER_RES_NONE: what is true */
         uint32_t waiting; /* threads */
         uint32_t tid;     /* the last of them */
@@ -60,7 +60,9 @@ struct rig {
         bool changing; /* a call is between two of its events */
         unsigned killed, kicks, ungates, reads, forked, enlisted, discharged, zeropages;
         int forked_fd;
-        int copy_error; /* COPY fails with it, copy_errors times */
+        struct rig *child;      /* who a fork makes; NULL: there is no room for one */
+        bool shared[RIG_PAGES]; /* another process has the page too */
+        int copy_error;         /* COPY fails with it, copy_errors times */
         unsigned copy_errors;
 
         struct uffd_msg msg[RIG_MSGS];
@@ -83,6 +85,14 @@ struct rig *rig_new(void);
 
 /* Ends the client, whatever is under way, and checks that no location is in use after the last I/O. */
 void rig_free(struct rig *r);
+
+/*
+ * Readies a child of r, with r's pager and store, that the next fork makes: rig_fork() is that. rig_free() frees it
+ * with its parent; rig_end() ends one of them whose relatives live on.
+ */
+struct rig *rig_child(struct rig *r);
+void rig_fork(struct rig *r);
+void rig_end(struct rig *r);
 
 static inline uint64_t rig_addr(unsigned page)
 {

@@ -387,21 +387,6 @@ START_TEST(test_guard)
 }
 END_TEST
 
-START_TEST(test_fork)
-{
-        struct rig *r = rig_new();
-        struct uffd_msg *m = &r->msg[r->n_msgs++];
-
-        *m = (struct uffd_msg){ .event = UFFD_EVENT_FORK };
-        m->arg.fork.ufd = 123;
-        rig_receive(r);
-        ck_assert_uint_eq(r->forked, 1);
-        ck_assert_int_eq(r->forked_fd, 123);
-        ck_assert_uint_eq(r->space.stats.events_fork, 1);
-        rig_free(r);
-}
-END_TEST
-
 int main(void)
 {
         TCase *tc = tcase_create("pager-event");
@@ -418,6 +403,5 @@ int main(void)
         tcase_add_test(tc, test_unclear);
         tcase_add_test(tc, test_bare);
         tcase_add_test(tc, test_guard);
-        tcase_add_test(tc, test_fork);
         return unit_run("pager-event", tc);
 }

@@ -163,11 +163,20 @@ static void print_times(FILE *to, const char *title, struct json_object *t)
                 micros(t, "p99").s, micros(t, "p999").s, micros(t, "max").s, count(t, "count").s);
 }
 
+static bool has_no_agent(struct json_object *c)
+{
+        struct json_object *agent = member(c, "agent");
+
+        return json_object_is_type(agent, json_type_boolean) && !json_object_get_boolean(agent);
+}
+
 static void print_client(FILE *to, struct json_object *c)
 {
         uint64_t poisoned = 0;
 
         fprintf(to, "\n%s %s\n", count(c, "pid").s, string(c, "comm").s);
+        if (has_no_agent(c))
+                fprintf(to, "  NO AGENT   its faults are served, and none of it can be evicted\n");
         fprintf(to, "  memory     limit %s  resident %s  peak %s\n", limit(c, "limit_bytes").s,
                 bytes(c, "resident_bytes").s, bytes(c, "peak_resident_bytes").s);
         fprintf(to, "  pages      stored %s  in memory %s  evicted %s  written %s\n", pages(c, "stored_pages").s,

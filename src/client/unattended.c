@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Which process a userfaultfd belongs to is not to be had from the kernel directly. It is found out by an experiment:
+ * a page that nobody touches, in memory that the library keeps for itself at the same address in all children, is
+ * marked by the userfaultfd, and looked at in /proc/PID/pagemap. A process that pretends to be another would have to
+ * guess when it is marked and when not, RIDDLES times.
+ */
+#include "client/unattended.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <utlist.h>
+
+#include "client/handshake.h"
+#include "client/session.h"
+#include "client/worker.h"
+#include "pager/evict.h"
+#include "sys/uffd.h"
+#include "util/log.h"
+
+#define RIDDLES    24u
+#define FIRST_LOOK 50000000ull   /* after an agent has gone: by then it was no exec */
+#define CHILD_LOOK 1000000000ull /* after a fork: by then an agent would be here */
+#define LAST_LOOK  2000000000ull
+#define CHILDREN   64u
+
+static uint64_t probe_of(const struct session *s)
+{
+        return s->space.n_excluded ? s->space.excluded[0].start : 0;
+}
+
+static bool is_marked(const struct procfs *p, uint64_t probe)
+{
+        struct procfs_run run;
+        uint64_t next;
+
+        return procfs_marked(p, probe, probe + PAGE_SIZE_, &run, 1, &next) == 1;
+}
+
+/* Whether the process has the memory that the userfaultfd is for. The probe is registered. */
+static bool has_memory(const struct session *s, const struct procfs *p)
+{
+        uint64_t probe = probe_of(s);
+        uint32_t riddle = 0;
+
+        if (getrandom(&riddle, sizeof(riddle), 0) != sizeof(riddle))
+                return false;
+        for (unsigned i = 0; i < RIDDLES; i++) {
+                bool mark = riddle >> i & 1;
+                int r = mark ? uffd_mark(s->uffd, probe, PAGE_SIZE_) : uffd_unmark(s->uffd, probe, PAGE_SIZE_);
+
+                if (r < 0 || is_marked(p, probe) != mark)
+                        return false;
+        }
+        return true;
+}
+
+/* Registers the probe around the question. */
+static bool is_its_memory(const struct session *s, const struct procfs *p)
+{
+        uint64_t probe = probe_of(s);
+        bool yes;
+
+        if (!probe || uffd_register(s->uffd, probe, PAGE_SIZE_) < 0)
+                return false;
+        yes = has_memory(s, p);
+        uffd_unmark(s->uffd, probe, PAGE_SIZE_);
+        uffd_unregister(s->uffd, probe, PAGE_SIZE_);
+        return yes;
+}
+
+/* The process is this one: from now on it can be looked at, and its end is seen. */
+static void recognize(struct session *s, const struct sock_peer *peer, struct procfs *p)
+{
+        s->peer = *peer;
+        s->proc = *p;
+        s->space.pid = peer->pid;
+        procfs_comm(&s->proc, s->comm);
+        session_watch_process(s);
+}
+
+static bool try_process(struct session *s, pid_t pid)
+{
+        struct sock_peer peer = { .pid = pid, .uid = s->peer.uid, .gid = s->peer.gid };
+        struct procfs p = PROCFS_NONE;
+
+        peer.pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+        if (peer.pidfd < 0)
+                return false;
+        if (procfs_open(&p, pid, peer.pidfd) == 0 && is_its_memory(s, &p)) {
+                recognize(s, &peer, &p);
+                return true;
+        }
+        procfs_close(&p);
+        close(peer.pidfd);
+        return false;
+}
+
+static bool is_known(const struct session *s, pid_t pid)
+{
+        const struct session *other;
+
+        DL_FOREACH(s->worker->sessions, other)
+                if (other->peer.pid == pid && other->proc.dir >= 0)
+                        return true;
+        return false;
+}
+
+static bool try_children(struct session *s)
+{
+        const struct session *parent;
+        pid_t pid[CHILDREN];
+        int n = 0;
+
+        DL_FOREACH(s->worker->sessions, parent)
+                if (parent->peer.pid == s->parent && parent->proc.dir >= 0) {
+                        n = procfs_children(&parent->proc, pid, CHILDREN);
+                        break;
+                }
+        while (n-- > 0)
+                if (!is_known(s, pid[n]) && try_process(s, pid[n]))
+                        return true;
+        return false;
+}
+
+static bool try_all(struct session *s)
+{
+        DIR *proc = opendir("/proc");
+        struct dirent *d;
+        bool found = false;
+
+        while (proc && !found && (d = readdir(proc))) {
+                pid_t pid = (pid_t)strtol(d->d_name, NULL, 10);
+
+                found = pid > 1 && pid != getpid() && !is_known(s, pid) && try_process(s, pid);
+        }
+        if (proc)
+                closedir(proc);
+        return found;
+}
+
+void unattended_identify(struct session *s)
+{
+        if (s->proc.dir >= 0 || s->state == SESSION_ENDING)
+                return;
+        if (!try_children(s) && !try_all(s))
+                log_debug("a child of client %d is not found in /proc", s->parent);
+}
+
+/* It is no exec and no child whose agent comes in a moment: it will stay so. */
+static void settle_in(struct session *s)
+{
+        s->attended = false;
+        evict_abandon(&s->space);
+        if (s->memfd >= 0)
+                log_warning("client %d forked a child (%d) that the library does not know of: its pages come back, and "
+                            "none of it is evicted",
+                            s->parent, s->peer.pid);
+        else
+                log_warning("client %d (%s) has lost its agent: its pages come back, and none of it is evicted",
+                            s->peer.pid, s->comm);
+}
+
+void unattended_look(struct session *s)
+{
+        if (session_is_gone(s)) {
+                session_end(s);
+                return;
+        }
+        unattended_identify(s);
+        if (s->look_ns != LAST_LOOK)
+                settle_in(s);
+        s->look_ns = LAST_LOOK;
+        session_patience(s);
+}
+
+void unattended_begin(struct session *s)
+{
+        struct loop *loop = s->worker->loop;
+
+        s->state = SESSION_UNATTENDED;
+        space_set_limit(&s->space, 0);
+        if (s->recv_op.armed) {
+                loop_cancel(loop, &s->recv_op); /* the socket is closed when it comes back */
+        } else {
+                close(s->sock);
+                s->sock = -1;
+        }
+        s->look_ns = FIRST_LOOK;
+        session_patience(s);
+}
+
+struct session *unattended_new(struct session *parent, int uffd)
+{
+        struct session *s = session_new(parent->worker);
+
+        if (!s) {
+                close(uffd);
+                return NULL;
+        }
+        s->state = SESSION_UNATTENDED;
+        s->uffd = uffd;
+        s->parent = parent->peer.pid;
+        s->peer.uid = parent->peer.uid;
+        s->peer.gid = parent->peer.gid;
+        memcpy(s->comm, parent->comm, sizeof(s->comm));
+        s->grant = parent->grant;
+        s->limit = parent->limit;
+        s->n_slots = parent->n_slots;
+        s->ring_bytes = parent->ring_bytes;
+        if (handshake_inherit(s, parent) < 0) {
+                session_end(s);
+                return NULL;
+        }
+        session_watch_uffd(s);
+        s->look_ns = CHILD_LOOK;
+        session_patience(s);
+        return s;
+}
+
+struct session *unattended_find(struct worker *w, const struct sock_peer *peer)
+{
+        struct procfs p = PROCFS_NONE;
+        struct session *s, *next, *found = NULL;
+
+        if (procfs_open(&p, peer->pid, peer->pidfd) < 0)
+                return NULL;
+        DL_FOREACH_SAFE(w->sessions, s, next) {
+                if (s->state != SESSION_UNATTENDED || s->memfd < 0)
+                        continue;
+                if (s->proc.dir >= 0 ? s->peer.pid == peer->pid : is_its_memory(s, &p)) {
+                        found = s;
+                        break;
+                }
+        }
+        if (found && found->proc.dir < 0) {
+                struct sock_peer known = *peer;
+
+                known.pidfd = fcntl(peer->pidfd, F_DUPFD_CLOEXEC, 0);
+                if (known.pidfd >= 0) {
+                        recognize(found, &known, &p);
+                        return found;
+                }
+                found = NULL;
+        }
+        procfs_close(&p);
+        return found;
+}
+
+void unattended_claim(struct session *s, int sock, const struct sock_peer *peer)
+{
+        close(peer->pidfd); /* the session has one */
+        s->sock = sock;
+        s->state = SESSION_RETURNING;
+        session_patience(s);
+        s->worker->config->claimed(s->worker->config->arg, &s->peer, s->limit, s->grant);
+        if (session_offer(s) < 0)
+                unattended_begin(s);
+}

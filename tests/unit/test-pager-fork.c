@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* A client forks: the child has what was out, wherever it was, and each of the two keeps its own. */
+#include <errno.h>
+#include <string.h>
+
+#include "pager-rig.h"
+
+#define N 20u
+
+enum where {
+        PRESENT,
+        ORDERED,   /* EVICTING, and the agent has not begun */
+        MOVED,     /* EVICTING, and the agent is in the middle of it */
+        COMPLETED, /* EVICTING, and the agent has said so, but was not heard yet */
+        WRITING,   /* STANDBY */
+        STORED,
+        READING, /* FETCHING */
+        LOST,    /* POISONED */
+        N_WHERE
+};
+
+static struct rig *rig_at(enum where where)
+{
+        struct rig *r = rig_new();
+
+        rig_put_many(r, 0, N, 1);
+        if (where >= STORED)
+                rig_evict_to(r, 0, N, PAGE_STORED);
+        else if (where == WRITING)
+                rig_evict_to(r, 0, N, PAGE_STANDBY);
+        else if (where >= ORDERED)
+                rig_evict_to(r, 0, N, PAGE_EVICTING);
+        if (where == MOVED || where == COMPLETED)
+                rig_move(r);
+        if (where == COMPLETED) {
+                atomic_store(&r->ring->completed, r->moved);
+                atomic_store(&r->ring->busy, 0);
+        }
+        if (where == READING || where == LOST) {
+                for (unsigned i = 0; i < N; i++)
+                        rig_touch_as(r, 1000 + i, i, true);
+                rig_receive(r);
+                rig_expect(r, 0, N, PAGE_FETCHING);
+        }
+        if (where == LOST)
+                rig_store(r, -EIO);
+        return r;
+}
+
+/* Lets all that is under way for both come to its end. The store is the parent's. */
+static void settle(struct rig *r)
+{
+        for (unsigned i = 0; i < 6; i++) {
+                rig_receive(r);
+                rig_agent(r);
+                if (r->child && !r->child->space.dying)
+                        rig_receive(r->child);
+                rig_store(r, 0);
+                rig_tick(r, 1000000);
+        }
+}
+
+static void touch_all(struct rig *r)
+{
+        for (unsigned i = 0; i < N; i++)
+                rig_touch(r, i);
+}
+
+/* The child is unattended: nothing is evicted from it, and it has no limit. */
+static struct rig *forked(struct rig *r)
+{
+        struct rig *child = rig_child(r);
+
+        rig_fork(r);
+        rig_receive(r);
+        return child;
+}
+
+START_TEST(test_both)
+{
+        struct rig *r = rig_at((enum where)_i), *child = forked(r);
+
+        ck_assert_uint_eq(r->forked, _i == MOVED ? 0 : 1);
+        settle(r);
+        ck_assert_uint_eq(r->forked, 1);
+        ck_assert_uint_eq(r->space.stats.events_fork, 1);
+        touch_all(child);
+        settle(r);
+        if (_i == LOST) {
+                for (unsigned i = 0; i < N; i++)
+                        ck_assert(child->page[i].poisoned && r->page[i].poisoned);
+        } else {
+                ck_assert(rig_holds_many(child, 0, N, 1));
+                rig_put_many(child, 0, N, 2);
+                touch_all(r);
+                settle(r);
+                ck_assert(rig_holds_many(r, 0, N, 1));
+        }
+        ck_assert_uint_eq(rig_refs(r), 0);
+        ck_assert_uint_eq(r->space.ring_slots.n_free, RIG_SLOTS);
+        ck_assert_uint_eq(child->space.ring_slots.n_free, RIG_SLOTS);
+        rig_free(r);
+}
+END_TEST
+
+/* The parent ends at once, with all that its agent was about. */
+START_TEST(test_parent_ends)
+{
+        struct rig *r = rig_at((enum where)_i), *child = forked(r);
+
+        rig_end(r);
+        ck_assert_uint_eq(r->forked, 1);
+        touch_all(child);
+        for (unsigned i = 0; i < 3; i++) {
+                rig_receive(child);
+                rig_store(r, 0);
+        }
+        for (unsigned i = 0; i < N; i++)
+                ck_assert(_i == MOVED || _i == LOST ? child->page[i].poisoned : rig_holds(child, i, 1));
+        ck_assert_uint_eq(rig_refs(r), 0);
+        rig_free(r);
+}
+END_TEST
+
+/* The parent discards, unmaps or moves what it had: that is its own affair. */
+START_TEST(test_parent_goes_on)
+{
+        struct rig *r = rig_at(STORED), *child = forked(r);
+
+        rig_remove(r, 0, 5);
+        rig_receive(r);
+        rig_zap(r, 0, 5);
+        rig_unmap(r, 5, 5);
+        rig_receive(r);
+        rig_remap(r, 10, 600, 5);
+        rig_receive(r);
+        rig_unmap_echo(r, 10, 5);
+        settle(r);
+        ck_assert_uint_eq(rig_refs(r), N + 10);
+        touch_all(child);
+        settle(r);
+        ck_assert(rig_holds_many(child, 0, N, 1));
+        ck_assert_uint_eq(rig_refs(r), 10);
+        rig_free(r);
+}
+END_TEST
+
+/* A range with MADV_WIPEONFORK: the child's page tables are empty there, marks and all. */
+START_TEST(test_wiped)
+{
+        struct rig *r = rig_at(STORED), *child = rig_child(r);
+
+        rig_fork(r);
+        for (unsigned i = 0; i < 5; i++)
+                child->page[i].marked = false;
+        rig_receive(r);
+        touch_all(child);
+        settle(r);
+        ck_assert(rig_holds_many(child, 0, 5, 0));
+        ck_assert(rig_holds_many(child, 5, N - 5, 1));
+        rig_free(r);
+}
+END_TEST
+
+/* A fork that is read while an order of events is to be found gives the child what was there before them, or after. */
+START_TEST(test_in_journal)
+{
+        struct rig *r = rig_at(STORED), *child = rig_child(r);
+
+        r->changing = true;
+        rig_remap(r, 0, 600, 5);
+        rig_receive(r);
+        rig_fork(r);
+        rig_receive(r);
+        ck_assert_uint_eq(r->forked, 0);
+        /* Meanwhile nothing that the child is to have may go. */
+        rig_touch(r, 10);
+        rig_receive(r);
+        ck_assert(!r->page[10].present);
+        rig_unmap_echo(r, 0, 5);
+        r->changing = false;
+        settle(r);
+        ck_assert_uint_eq(r->forked, 1);
+        ck_assert(rig_holds(r, 10, 1));
+        for (unsigned i = 5; i < N; i++)
+                rig_touch(child, i);
+        for (unsigned i = 600; i < 605; i++)
+                rig_touch(child, i);
+        settle(r);
+        ck_assert(rig_holds_many(child, 5, N - 5, 1));
+        for (unsigned i = 0; i < 5; i++)
+                ck_assert_int_eq(memcmp(rig_bytes(child, 600 + i), rig_bytes(r, i), PAGE_SIZE_), 0);
+        rig_free(r);
+}
+END_TEST
+
+/* What fork left shared is passed by. When it is the client's alone again the agent is told to make that known. */
+START_TEST(test_shared)
+{
+        struct rig *r = rig_at(PRESENT), *child = forked(r);
+
+        ck_assert(r->space.shares);
+        rig_press(r);
+        rig_expect(r, 0, N, PAGE_NATIVE);
+        ck_assert(evict_is_hopeless(&r->space));
+        rig_end(child);
+        memset(r->shared, 0, sizeof(r->shared));
+        rig_tick(r, UINT64_C(1000000000));
+        rig_expect(r, 0, N, PAGE_EVICTING);
+        ck_assert_uint_eq(r->ring->batch[(r->space.posted - 1) % VMPAGER_RING_BATCHES].flags, VMPAGER_BATCH_RECLAIM);
+        rig_free(r);
+}
+END_TEST
+
+/* The agent has ended in the middle of a batch: what it had taken out is lost, and what it had not begun is not. */
+START_TEST(test_abandoned)
+{
+        struct rig *r = rig_at((enum where)_i);
+
+        for (unsigned i = 0; i < N; i++)
+                rig_touch_as(r, 1000 + i, i, true);
+        rig_receive(r);
+        evict_abandon(&r->space);
+        ck_assert_uint_eq(r->space.in_flight, 0);
+        for (unsigned i = 0; i < 3; i++) {
+                rig_receive(r);
+                rig_store(r, 0);
+        }
+        for (unsigned i = 0; i < N; i++)
+                ck_assert(_i == MOVED ? r->page[i].poisoned : rig_holds(r, i, 1));
+        ck_assert_uint_eq(r->space.stats.poisoned_pages, _i == MOVED ? N : 0);
+        rig_free(r);
+}
+END_TEST
+
+int main(void)
+{
+        TCase *tc = tcase_create("pager-fork");
+
+        tcase_set_timeout(tc, 60);
+        tcase_add_loop_test(tc, test_both, 0, N_WHERE);
+        tcase_add_loop_test(tc, test_parent_ends, 0, N_WHERE);
+        tcase_add_test(tc, test_parent_goes_on);
+        tcase_add_test(tc, test_wiped);
+        tcase_add_test(tc, test_in_journal);
+        tcase_add_test(tc, test_shared);
+        tcase_add_loop_test(tc, test_abandoned, PRESENT, N_WHERE - 1);
+        return unit_run("pager-fork", tc);
+}
