@@ -109,7 +109,7 @@ struct vmpager_range {
 struct vmpager_register {
         struct vmpager_hdr hdr;
         uint64_t staging;    /* address of the staging area */
-        uint32_t agent_tid;  /* as gettid(2) told the agent */
+        uint32_t reserved;
         uint32_t n_excluded; /* memory that must never be registered: the agent's own. The first begins with a
                               * page that nobody touches, and is at the same place in forked children */
         struct vmpager_range excluded[VMPAGER_MAX_EXCLUDED];

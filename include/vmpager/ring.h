@@ -106,7 +106,9 @@ struct vmpager_ring {
         _Atomic uint32_t completed;
         _Atomic uint32_t moving; /* gate */
         _Atomic uint32_t busy;   /* 1 from before a batch is begun until it is completed */
-        uint8_t pad2[4096 - 64 * 2 - 12];
+        _Atomic uint32_t away;   /* 1 while there is no agent: the program makes a call that only one thread may make */
+        _Atomic uint32_t tid;    /* the agent's, as gettid(2) told it: its own faults wait for nothing of its own */
+        uint8_t pad2[4096 - 64 * 2 - 20];
 
         struct vmpager_batch batch[VMPAGER_RING_BATCHES];
 };

@@ -128,7 +128,6 @@ int handshake_register(struct session *s, const struct vmpager_register *reg, in
                 return r;
         s->uffd = take_fd(&uffd);
         s->eventfd = take_fd(&eventfd);
-        s->space.agent_tid = reg->agent_tid;
         return 0;
 }
 
@@ -176,7 +175,6 @@ int handshake_return(struct session *s, const struct vmpager_register *reg, int 
         if (r < 0)
                 return r;
         s->eventfd = take_fd(&eventfd);
-        s->space.agent_tid = reg->agent_tid;
         close(s->memfd);
         s->memfd = -1;
         return 0;

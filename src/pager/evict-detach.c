@@ -48,6 +48,8 @@ void evict_cancel_in(struct space *s, uint64_t start, uint64_t end)
 
 bool evict_is_hopeless(const struct space *s)
 {
+        if (atomic_load_explicit(&s->ring->away, memory_order_relaxed))
+                return true;
         return s->futile_until != 0 && s->in_flight == 0 && s->writes == 0 && !event_are_waiting(s) && !s->doubtful;
 }
 

@@ -58,7 +58,7 @@ void fault_unstall(struct space *s);
  */
 static inline bool fault_is_of_agent(const struct space *s, const struct fault *f)
 {
-        return f->tid != 0 && f->tid == s->agent_tid;
+        return f->tid != 0 && f->tid == atomic_load_explicit(&s->ring->tid, memory_order_relaxed);
 }
 
 /* The fault is answered: counts it and frees it. */

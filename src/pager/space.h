@@ -132,7 +132,6 @@ struct space {
         struct pager *pager;
         struct port *port;
         int pid;            /* for messages */
-        uint32_t agent_tid; /* as faults name it */
         bool shares;        /* it has forked or was: pages may be shared, or not known to be its own again */
 
         struct vmpager_ring *ring;

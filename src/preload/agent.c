@@ -185,7 +185,8 @@ static void agent_work(struct agent *a, uint32_t completed)
         agent_notify(a);
 }
 
-static void __attribute__((noreturn)) agent_loop(struct agent *a)
+/* Returns when the agent has stepped aside. */
+static void agent_loop(struct agent *a)
 {
         struct vmpager_ring *ring = a->ring;
         uint32_t completed = atomic_load(&ring->completed);
@@ -194,6 +195,8 @@ static void __attribute__((noreturn)) agent_loop(struct agent *a)
         for (;;) {
                 uint32_t posted = atomic_load_explicit(&ring->posted, memory_order_acquire);
 
+                if (atomic_load(&a->aside) && aside_give(a))
+                        return;
                 if (posted == completed)
                         agent_sleep(a, posted);
                 else
@@ -201,12 +204,18 @@ static void __attribute__((noreturn)) agent_loop(struct agent *a)
         }
 }
 
+static void agent_name(struct agent *a)
+{
+        a->pid = (int)sys_call(SYS_getpid);
+        a->tid = (int)sys_call(SYS_gettid);
+        sys_call(SYS_prctl, PR_SET_NAME, "vmpager-agent");
+}
+
 void *agent_main(void *argument)
 {
         struct agent *a = argument;
 
-        a->tid = (int)sys_call(SYS_gettid);
-        sys_call(SYS_prctl, PR_SET_NAME, "vmpager-agent");
+        agent_name(a);
 
         /* A new table without the program's files in it, rather than a copy that is then closed:
          * closing a copy can be seen by a file system (flush). */
@@ -229,4 +238,49 @@ void *agent_main(void *argument)
                 return NULL;
         }
         agent_loop(a);
+        return NULL;
+}
+
+/* A new descriptor table with sock, uffd and event alone. What is copied is closed, so they had best be high ones. */
+static bool agent_keep_own(const struct agent *a)
+{
+        unsigned int keep[4] = { (unsigned int)a->sock, (unsigned int)a->uffd, (unsigned int)a->event, ~0U };
+        unsigned int next = 0, flags = CLOSE_RANGE_UNSHARE;
+
+        for (int i = 0; i < 3; i++)
+                for (int k = i + 1; k < 3; k++)
+                        if (keep[k] < keep[i]) {
+                                unsigned int other = keep[i];
+
+                                keep[i] = keep[k];
+                                keep[k] = other;
+                        }
+        for (int i = 0; i < 4; i++) {
+                unsigned int last = i < 3 ? keep[i] - 1 : ~0U;
+
+                if (next <= last && keep[i] > 0) {
+                        if (sys_call(SYS_close_range, next, last, flags) < 0)
+                                return false;
+                        flags = 0;
+                }
+                next = keep[i] + 1;
+        }
+        return true;
+}
+
+void *agent_return(void *argument)
+{
+        struct agent *a = argument;
+        bool kept = agent_keep_own(a);
+
+        agent_name(a);
+        agent_follow_capabilities();
+        if (kept) {
+                atomic_store(&a->ring->tid, (uint32_t)a->tid);
+                atomic_store(&a->ring->away, 0);
+        }
+        agent_report(a, kept ? AGENT_READY : AGENT_REFUSED);
+        if (kept)
+                agent_loop(a);
+        return NULL;
 }

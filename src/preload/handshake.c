@@ -315,7 +315,6 @@ static bool handshake_register(struct agent *a)
         struct vmpager_register reg = {
                 .hdr = handshake_header(VMPAGER_REGISTER, sizeof(reg)),
                 .staging = (uintptr_t)a->staging,
-                .agent_tid = (uint32_t)sys_call(SYS_gettid),
                 .n_excluded = 2,
         };
         bool resumes = a->ring;
@@ -330,6 +329,7 @@ static bool handshake_register(struct agent *a)
         if (ok) {
                 const int all[3] = { a->uffd, memfd, a->event };
 
+                atomic_store(&a->ring->tid, (uint32_t)a->tid);
                 reg.excluded[0] = a->own;
                 reg.excluded[1].start = (uintptr_t)a->ring;
                 reg.excluded[1].end = (uintptr_t)a->ring + a->ring_bytes;

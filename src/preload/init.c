@@ -147,8 +147,7 @@ static void init_unmap(struct agent *a)
         munmap((void *)(uintptr_t)a->own.start, a->own.end - a->own.start);
 }
 
-/* pthread_create() with the agent's stack and every signal blocked. Returns an errno. */
-static int init_create(struct agent *a, pthread_t *thread)
+int init_create(struct agent *a, void *(*life)(void *))
 {
         pthread_attr_t attr;
         sigset_t all, before;
@@ -160,14 +159,14 @@ static int init_create(struct agent *a, pthread_t *thread)
         if (!error) {
                 sigfillset(&all);
                 pthread_sigmask(SIG_SETMASK, &all, &before);
-                error = pthread_create(thread, &attr, agent_main, a);
+                error = pthread_create(&a->thread, &attr, life, a);
                 pthread_sigmask(SIG_SETMASK, &before, NULL);
         }
         pthread_attr_destroy(&attr);
         return error;
 }
 
-static struct agent *init_start(const struct sockaddr_un *address, pthread_t *thread, struct failure *why)
+static struct agent *init_start(const struct sockaddr_un *address, struct failure *why)
 {
         int error = EINVAL;
 
@@ -179,7 +178,7 @@ static struct agent *init_start(const struct sockaddr_un *address, pthread_t *th
                         return NULL;
                 }
                 a->address = *address;
-                error = init_create(a, thread);
+                error = init_create(a, agent_main);
                 if (!error)
                         return a;
                 init_unmap(a);
@@ -242,21 +241,17 @@ bool init_again(struct agent *old)
         size_t stack_bytes = old->stack_bytes;
         struct sockaddr_un address = old->address;
         struct agent *a = init_map((uint8_t *)(uintptr_t)own.start, stack_bytes);
-        pthread_t thread;
 
         init_agent = a;
         if (!a)
                 return false;
         a->address = address;
         a->forked = true;
-        if (init_create(a, &thread) != 0)
+        if (init_create(a, agent_main) != 0)
                 return false;
-        if (init_wait(a) == AGENT_REFUSED) {
-                pthread_join(thread, NULL);
-                return false;
-        }
-        pthread_detach(thread);
-        return a->outcome == AGENT_READY;
+        if (init_wait(a) == AGENT_REFUSED)
+                pthread_join(a->thread, NULL);
+        return atomic_load(&a->outcome) == AGENT_READY;
 }
 
 /* Starts the agent. False when the program is not paged and the line that says why was written. */
@@ -264,11 +259,10 @@ static bool init_first(void)
 {
         struct sockaddr_un address = { 0 };
         struct failure why = { 0 };
-        pthread_t thread;
         struct agent *a = NULL;
 
         if (init_find_socket(&address, &why))
-                a = init_start(&address, &thread, &why);
+                a = init_start(&address, &why);
         if (!a) {
                 init_say(address.sun_path, NULL, &why);
                 return false;
@@ -276,19 +270,18 @@ static bool init_first(void)
 
         enum agent_outcome outcome = init_wait(a);
         if (outcome == AGENT_READY) {
-                pthread_detach(thread);
                 init_agent = a;
                 return true;
         }
         if (outcome == AGENT_REFUSED) {
-                pthread_join(thread, NULL);
+                pthread_join(a->thread, NULL);
                 why = (struct failure){ a->reason, a->error, a->advice };
                 init_say(address.sun_path, a->reason ? NULL : a->text, &why);
                 init_unmap(a);
                 return false;
         }
         /* The thread may be stuck: its memory stays. */
-        pthread_detach(thread);
+        pthread_detach(a->thread);
         why = (struct failure){ "vmpagerd does not answer", ETIMEDOUT, "restart vmpagerd and look into its log" };
         init_say(address.sun_path, NULL, &why);
         return false;

@@ -2,6 +2,7 @@
 #ifndef PRELOAD_PRELOAD_H
 #define PRELOAD_PRELOAD_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -15,6 +16,7 @@ enum agent_outcome {
         AGENT_READY = 1,     /* set by the agent: vmpagerd pages this program */
         AGENT_REFUSED = 2,   /* set by the agent: reason, error and advice say why; it ends */
         AGENT_ABANDONED = 3, /* set by the constructor, which waited long enough; the agent ends */
+        AGENT_AWAY = 4,      /* set by the agent: it has given its descriptors away (aside.c), and ends */
 };
 
 /*
@@ -33,13 +35,19 @@ struct agent {
         uint8_t *slots;
         uint32_t n_slots;
 
-        int tid;
+        int pid, tid;
+        pthread_t thread;
 
         /* Descriptors in the agent's private table, -1 when there is none. */
         int sock, uffd, event;
 
         struct sockaddr_un address;
         bool forked; /* the library was started in a parent of this process */
+
+        /* The agent is to step aside, and to send its descriptors to that socket (aside.c). */
+        _Atomic uint32_t aside;
+        struct sockaddr_un door;
+        uint32_t door_bytes;
 
         /* Forks that are under way: no batch is begun meanwhile (ring->busy says whether one is). Futex. */
         _Atomic uint32_t holds;
@@ -51,8 +59,14 @@ struct agent {
         char text[sizeof(((struct vmpager_refuse *)0)->text)];
 };
 
-/* The agent's life; argument is its struct agent. Returns only when it has refused or was abandoned. */
+/* The agent's life; argument is its struct agent. Returns when it has refused, was abandoned or has stepped aside. */
 void *agent_main(void *argument);
+
+/* The same for an agent that comes back: sock, uffd and event are in the program's table, from where it takes them. */
+void *agent_return(void *argument);
+
+/* The agent's part of stepping aside: sends sock, uffd and event to the door. False when it cannot, and stays. */
+bool aside_give(struct agent *a);
 
 /* True when vmpagerd's end of the socket is closed. */
 bool agent_daemon_gone(const struct agent *a);
@@ -91,6 +105,9 @@ extern struct agent *init_agent;
  * reserved all the same. Called with all signals blocked.
  */
 bool init_again(struct agent *old);
+
+/* pthread_create() with the agent's stack and every signal blocked. Returns an errno. */
+int init_create(struct agent *a, void *(*life)(void *));
 
 /* Has a new agent started in each child that is forked from now on. Returns an errno. */
 int fork_watch(void);

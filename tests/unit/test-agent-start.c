@@ -80,10 +80,10 @@ START_TEST(test_own_descriptors)
         rig_start(&rig, 0);
         ck_assert_uint_eq(descriptors((unsigned)rig.pid, list, sizeof(list)), 3);
         ck_assert_msg(!strstr(list, "socket") && !strstr(list, "anon_inode") && !strstr(list, "memfd"), "%s", list);
-        ck_assert_uint_eq(descriptors(rig.reg.agent_tid, list, sizeof(list)), 3);
+        ck_assert_uint_eq(descriptors(atomic_load(&rig.ring->tid), list, sizeof(list)), 3);
         ck_assert_msg(strstr(list, "socket:") && strstr(list, "[userfaultfd]") && strstr(list, "[eventfd]"),
                       "%s", list);
-        ck_assert_str_eq(status_of(rig.reg.agent_tid, "Name"), "vmpager-agent");
+        ck_assert_str_eq(status_of(atomic_load(&rig.ring->tid), "Name"), "vmpager-agent");
 }
 END_TEST
 
@@ -124,14 +124,14 @@ START_TEST(test_becomes_nobody)
         const unsigned long long ids = 1ull << 6 | 1ull << 7; /* CAP_SETGID, CAP_SETUID */
 
         rig_start(&rig, 0);
-        ck_assert_uint_eq(strtoull(status_of(rig.reg.agent_tid, "CapPrm"), NULL, 16) & ~ids, 0);
-        ck_assert_uint_eq(strtoull(status_of(rig.reg.agent_tid, "CapEff"), NULL, 16) & ~ids, 0);
-        ck_assert_uint_eq(strtoull(status_of(rig.reg.agent_tid, "CapInh"), NULL, 16), 0);
+        ck_assert_uint_eq(strtoull(status_of(atomic_load(&rig.ring->tid), "CapPrm"), NULL, 16) & ~ids, 0);
+        ck_assert_uint_eq(strtoull(status_of(atomic_load(&rig.ring->tid), "CapEff"), NULL, 16) & ~ids, 0);
+        ck_assert_uint_eq(strtoull(status_of(atomic_load(&rig.ring->tid), "CapInh"), NULL, 16), 0);
         rig_do(&rig, "become %u", NOBODY);
-        ck_assert_str_eq(status_of(rig.reg.agent_tid, "Uid"), "65534\t65534\t65534\t65534");
-        ck_assert_str_eq(status_of(rig.reg.agent_tid, "Gid"), "65534\t65534\t65534\t65534");
-        ck_assert_str_eq(status_of(rig.reg.agent_tid, "CapPrm"), "0000000000000000");
-        ck_assert_str_eq(status_of(rig.reg.agent_tid, "CapEff"), "0000000000000000");
+        ck_assert_str_eq(status_of(atomic_load(&rig.ring->tid), "Uid"), "65534\t65534\t65534\t65534");
+        ck_assert_str_eq(status_of(atomic_load(&rig.ring->tid), "Gid"), "65534\t65534\t65534\t65534");
+        ck_assert_str_eq(status_of(atomic_load(&rig.ring->tid), "CapPrm"), "0000000000000000");
+        ck_assert_str_eq(status_of(atomic_load(&rig.ring->tid), "CapEff"), "0000000000000000");
 }
 END_TEST
 
@@ -165,7 +165,7 @@ START_TEST(test_unprivileged)
         rig_handshake(&rig);
         temp_dir_remove();
 
-        ck_assert_str_eq(status_of(rig.reg.agent_tid, "CapPrm"), "0000000000000000");
+        ck_assert_str_eq(status_of(atomic_load(&rig.ring->tid), "CapPrm"), "0000000000000000");
         p = rig_map(&rig, 4, 1);
         rig_watch(&rig, p, 4);
         b = rig_batch(&rig, 0);
