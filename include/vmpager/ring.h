@@ -35,7 +35,8 @@
  *
  * Fork. A child gets the pages that are the program's at that moment, so it must be known of each whether it was out.
  * When the daemon learns of a fork it raises epoch and then looks at `busy`: if that is 0, whatever is not completed
- * was not begun and is void. The agent is kept from beginning a batch while the program forks (src/preload/fork.c).
+ * was not begun and is void. The agent begins no batch while `forks` is not 0 (src/preload/fork.c). While it is, what
+ * other threads discard or unmap may be in the child all the same, although their events are read first.
  */
 #ifndef VMPAGER_RING_H
 #define VMPAGER_RING_H
@@ -108,7 +109,8 @@ struct vmpager_ring {
         _Atomic uint32_t busy;   /* 1 from before a batch is begun until it is completed */
         _Atomic uint32_t away;   /* 1 while there is no agent: the program makes a call that only one thread may make */
         _Atomic uint32_t tid;    /* the agent's, as gettid(2) told it: its own faults wait for nothing of its own */
-        uint8_t pad2[4096 - 64 * 2 - 20];
+        _Atomic uint32_t forks;  /* under way in the program, from before the call until after it; futex */
+        uint8_t pad2[4096 - 64 * 2 - 24];
 
         struct vmpager_batch batch[VMPAGER_RING_BATCHES];
 };

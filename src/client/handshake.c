@@ -175,6 +175,7 @@ int handshake_return(struct session *s, const struct vmpager_register *reg, int 
         if (r < 0)
                 return r;
         s->eventfd = take_fd(&eventfd);
+        s->space.doubtful = true; /* MADV_DONTFORK */
         close(s->memfd);
         s->memfd = -1;
         return 0;

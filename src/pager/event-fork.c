@@ -8,6 +8,7 @@
  */
 #include "pager/event.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "pager/evict.h"
@@ -35,7 +36,7 @@ static page_entry share_standby(struct space *s, struct space *child, uint64_t a
         return page_make(PAGE_STANDBY, copy, 0);
 }
 
-static page_entry share(struct space *s, struct space *child, uint64_t addr, page_entry e, bool half_done)
+static page_entry share(struct space *s, struct space *child, uint64_t addr, page_entry e)
 {
         page_entry bare = e & PAGE_BARE;
 
@@ -48,38 +49,111 @@ static page_entry share(struct space *s, struct space *child, uint64_t addr, pag
         case PAGE_ZERO:
         case PAGE_POISONED:
                 return page_make(page_state(e), 0, 0) | bare;
-        case PAGE_EVICTING:
-                /* The parent ends in the middle of it. Present in the child, or gone with the parent's agent. */
-                return page_make(half_done ? PAGE_POISONED : PAGE_NATIVE, 0, 0);
         default:
-                return page_make(PAGE_NATIVE, 0, 0);
+                /* EVICTING, and the parent ends in the middle of it: gone with its agent, perhaps. */
+                return page_make(PAGE_POISONED, 0, 0);
         }
 }
 
-static int share_all(struct space *s, struct space *child)
+/* Whether there is something to be shared. */
+static bool is_out(page_entry e, bool half_done)
+{
+        switch (page_state(e)) {
+        case PAGE_STANDBY:
+        case PAGE_STORED:
+        case PAGE_FETCHING:
+        case PAGE_ZERO:
+        case PAGE_POISONED:
+                return true;
+        case PAGE_EVICTING:
+                return half_done;
+        default:
+                return false;
+        }
+}
+
+static const char *slot_of(const struct space *s, page_entry e)
+{
+        return s->slots + (uint64_t)page_index(e) * VMPAGER_PAGE;
+}
+
+/* Whether what is noted of the child's page is what the parent has. */
+static bool is_same(const struct space *s, page_entry e, const struct space *child, page_entry noted)
+{
+        if (page_state(e) == PAGE_STANDBY && page_state(noted) == PAGE_STANDBY)
+                return memcmp(slot_of(s, e), slot_of(child, noted), VMPAGER_PAGE) == 0;
+        if (page_state(e) == PAGE_FETCHING || page_state(e) == PAGE_STORED)
+                return page_state(noted) == PAGE_STORED && page_loc(noted) == page_loc(e);
+        return page_state(e) == page_state(noted);
+}
+
+static void share_page(struct space *s, struct space *child, uint64_t addr)
+{
+        page_entry e = ptable_get(&s->table, addr), noted = ptable_get(&child->table, addr);
+
+        if (page_state(noted) == PAGE_NATIVE) {
+                ptable_set(&child->table, addr, share(s, child, addr, e));
+                return;
+        }
+        if (is_same(s, e, child, noted))
+                return;
+        log_error(
+                "client %d: a child of it loses page 0x%llx: memory was moved there while it forked, and it cannot be "
+                "told which the child has",
+                s->pid, (unsigned long long)addr);
+        event_drop_page(child, addr, PAGE_NATIVE);
+        ptable_set(&child->table, addr, page_make(PAGE_POISONED, 0, 0));
+}
+
+/* Shares what is out in [start, end). Returns 0 or -ENOMEM. */
+static int share_range(struct space *s, struct space *child, uint64_t start, uint64_t end)
 {
         bool half_done = evict_is_half_done(s);
 
-        for (uint64_t a = ptable_next(&s->table, 0, PTABLE_END); a < PTABLE_END;
-             a = ptable_next(&s->table, a + PAGE_SIZE_, PTABLE_END)) {
+        for (uint64_t a = ptable_next(&s->table, start, end); a < end;
+             a = ptable_next(&s->table, a + PAGE_SIZE_, end)) {
+                if (!is_out(ptable_get(&s->table, a), half_done))
+                        continue;
                 /* Memory first: nothing is shared that cannot be noted. */
                 if (!ptable_reserve(&child->table, a))
-                        return -1;
-                ptable_set(&child->table, a, share(s, child, a, ptable_get(&s->table, a), half_done));
+                        return -ENOMEM;
+                share_page(s, child, a);
         }
-        return region_copy(&child->regions, &s->regions) < 0 || region_copy(&child->certain, &s->certain) < 0 ? -1 : 0;
+        return 0;
 }
 
-void event_fork(struct space *s, int fd)
+static void check_shared(struct space *child, int r)
+{
+        if (r < 0)
+                child->port->ops->kill(child->port, "no memory for the page table of a forked child");
+        evict_write(child, 0, child->ring_slots.n);
+}
+
+struct space *event_fork(struct space *s, int fd)
 {
         struct space *child = s->port->ops->forked(s->port, fd);
+        int r;
 
         if (!child)
-                return;
+                return NULL;
         sharing_begin(s, s->budget.resident);
         sharing_begin(child, s->budget.resident);
         child->stray_marks = s->stray_marks;
-        if (share_all(s, child) < 0)
-                child->port->ops->kill(child->port, "no memory for the page table of a forked child");
-        evict_write(child, 0, child->ring_slots.n);
+        child->heir = true;
+        r = share_range(s, child, 0, PTABLE_END);
+        if (r == 0)
+                r = region_copy(&child->regions, &s->regions);
+        if (r == 0)
+                r = region_copy(&child->certain, &s->certain);
+        check_shared(child, r);
+        return child;
+}
+
+void event_fork_more(struct space *s, struct space *child, uint64_t start, uint64_t end)
+{
+        int r = share_range(s, child, start, end);
+
+        if (r == 0)
+                r = region_add(&child->regions, start, end);
+        check_shared(child, r);
 }

@@ -12,7 +12,10 @@
  *
  * A fork is carried out at once if the journal is empty and the agent has nothing half done, which is the rule (the
  * agent is kept from beginning anything while the program forks). Else it waits in the journal, and with it all else
- * that would change what the child is to get.
+ * that would change what the child is to get. What other threads did at the same time came before the fork or after
+ * it: the child gets all that was at each place at any time, and the marks in its page tables decide, page by page,
+ * when it touches one (fault-route.c). So while the program forks nothing is carried out as it is read, and a child
+ * hears of what its parent moved until nothing is changing there.
  */
 #include "pager/event.h"
 
@@ -61,6 +64,37 @@ static void carry_out(struct space *s, const struct order_event *e)
         }
 }
 
+/* Makes room for one more in an array. Returns 0 or -ENOMEM. */
+static int make_room(void **v, size_t n, size_t *room, size_t size)
+{
+        size_t more = *room ? *room * 2 : 4;
+        void *p;
+
+        if (n < *room)
+                return 0;
+        p = realloc(*v, more * size);
+        if (!p)
+                return -ENOMEM;
+        *v = p;
+        *room = more;
+        return 0;
+}
+
+static void carry_out_fork(struct space *s, int fd)
+{
+        struct event_journal *j = &s->journal;
+        struct space *child = event_fork(s, fd);
+
+        if (!child)
+                return;
+        if (make_room((void **)&j->child, j->n_children, &j->children_room, sizeof(j->child[0])) < 0) {
+                s->port->ops->kill(s->port, "no memory for its fork");
+                return;
+        }
+        child->unsettled = s;
+        j->child[j->n_children++] = child;
+}
+
 static void note_fork(struct space *s, int fd)
 {
         struct event_journal *j = &s->journal;
@@ -70,22 +104,15 @@ static void note_fork(struct space *s, int fd)
                 evict_cancel(s);
         if (!evict_is_half_done(s) && !event_are_waiting(s)) {
                 evict_collect(s);
-                event_fork(s, fd);
+                carry_out_fork(s, fd);
                 return;
         }
-        if (j->n_births == j->births_room) {
-                size_t room = j->births_room ? j->births_room * 2 : 4;
-                struct event_birth *v = realloc(j->birth, room * sizeof(*v));
-
-                if (!v) {
-                        s->port->ops->kill(s->port, "no memory for its fork");
-                        event_fork(s, fd); /* what there is: the child is not to blame */
-                        return;
-                }
-                j->birth = v;
-                j->births_room = room;
+        if (make_room((void **)&j->fork, j->n_forks, &j->forks_room, sizeof(j->fork[0])) < 0) {
+                s->port->ops->kill(s->port, "no memory for its fork");
+                event_fork(s, fd); /* what there is: the child is not to blame */
+                return;
         }
-        j->birth[j->n_births++] = (struct event_birth){ .fd = fd, .after = j->n };
+        j->fork[j->n_forks++] = fd;
 }
 
 void event_note(struct space *s, const struct uffd_msg *msg)
@@ -104,7 +131,7 @@ void event_note(struct space *s, const struct uffd_msg *msg)
                                           .start = msg->arg.remap.from,
                                           .end = msg->arg.remap.from + msg->arg.remap.len,
                                           .to = msg->arg.remap.to };
-        if (!event_are_waiting(s) && e.kind != ORDER_REMAP) {
+        if (!event_are_waiting(s) && e.kind != ORDER_REMAP && !atomic_load(&s->ring->forks)) {
                 carry_out(s, &e);
                 return;
         }
@@ -119,22 +146,48 @@ void event_note(struct space *s, const struct uffd_msg *msg)
                 evict_cancel_in(s, e.start, e.end);
 }
 
-/* Carries out the forks that were read before the event of that number. */
-static void carry_out_births(struct space *s, size_t *done, size_t number)
+static void carry_out_forks(struct space *s)
 {
-        for (; *done < s->journal.n_births && s->journal.birth[*done].after <= number; ++*done)
-                event_fork(s, s->journal.birth[*done].fd);
+        for (size_t i = 0; i < s->journal.n_forks; i++)
+                carry_out_fork(s, s->journal.fork[i]);
+        s->journal.n_forks = 0;
 }
 
-void event_fork_rest(struct space *s)
+/* A REMAP was carried out: children may have what it brought. */
+static void tell_children(struct space *s, const struct order_event *e)
 {
-        size_t done = 0;
+        for (size_t i = 0; e->kind == ORDER_REMAP && i < s->journal.n_children; i++)
+                event_fork_more(s, s->journal.child[i], e->to, e->to + (e->end - e->start));
+}
 
-        if (s->journal.n_births == 0)
-                return;
-        evict_collect(s);
-        carry_out_births(s, &done, SIZE_MAX);
-        s->journal.n_births = 0;
+/* Every event of before their fork was read, and carried out. */
+static void settle_children(struct space *s)
+{
+        for (size_t i = 0; i < s->journal.n_children; i++) {
+                struct space *child = s->journal.child[i];
+
+                child->unsettled = NULL;
+                if (child->retry.head)
+                        child->port->ops->again(child->port);
+        }
+        s->journal.n_children = 0;
+}
+
+void event_fork_end(struct space *s)
+{
+        struct space *parent = s->unsettled;
+
+        for (size_t i = 0; parent && i < parent->journal.n_children; i++)
+                if (parent->journal.child[i] == s) {
+                        parent->journal.child[i] = parent->journal.child[--parent->journal.n_children];
+                        break;
+                }
+        s->unsettled = NULL;
+        if (s->journal.n_forks) {
+                evict_collect(s);
+                carry_out_forks(s);
+        }
+        settle_children(s);
 }
 
 /* Finds the order. Returns how many events are to be carried out, or negative: -EAGAIN not now, others: never. */
@@ -157,7 +210,6 @@ static bool carry_out_all(struct space *s)
         struct event_journal *j = &s->journal;
         struct event_judge judge;
         uint32_t *order;
-        size_t born = 0;
         long n;
 
         /* Of what the agent is about it is not known whether it is out. What it has not begun is void from now on. */
@@ -167,6 +219,9 @@ static bool carry_out_all(struct space *s)
                         return false;
                 evict_collect(s);
         }
+        /* What is in the ring is copied for a child: rather let it be written. */
+        if (j->n && (j->n_forks || j->n_children) && s->table.count[PAGE_STANDBY] && !s->unwritten)
+                return false;
         order = malloc((j->n + 1) * sizeof(*order));
         event_judge_init(&judge, s);
         n = 0;
@@ -180,11 +235,11 @@ static bool carry_out_all(struct space *s)
                 free(order);
                 return false;
         }
+        carry_out_forks(s);
         for (long i = 0; i < n; i++) {
-                carry_out_births(s, &born, order[i]);
                 carry_out(s, &j->v[order[i]]);
+                tell_children(s, &j->v[order[i]]);
         }
-        carry_out_births(s, &born, SIZE_MAX);
         free(order);
         if (n == -EINVAL)
                 s->port->ops->kill(s->port,
@@ -192,23 +247,24 @@ static bool carry_out_all(struct space *s)
                                    "it cannot be told which pages are where");
         else if (n < 0)
                 s->port->ops->kill(s->port, "its events could not be put in order");
-        j->n = j->n_births = 0;
+        j->n = 0;
         region_clear(&j->ranges);
         return true;
 }
 
 bool event_settle(struct space *s)
 {
-        if (!event_are_waiting(s) && !s->doubtful && !s->table.bare)
+        if (!event_are_waiting(s) && !s->journal.n_children && !s->doubtful && !s->table.bare)
                 return true;
         /* Forks alone have no order that could be wrong. */
-        if (s->journal.n_births && !s->journal.n && !carry_out_all(s))
+        if (s->journal.n_forks && !s->journal.n && !carry_out_all(s))
                 return false;
         /* With more than that it is worth a longer look, see event-judge.c. */
         if (s->journal.n < LOOK_LONGER && s->port->ops->changing(s->port))
                 return false;
         if (s->journal.n && !carry_out_all(s))
                 return false;
+        settle_children(s);
         if (s->doubtful && registration_confirm(s) == 1)
                 s->doubtful = false;
         event_mark_bare(s);

@@ -13,7 +13,7 @@ void event_note(struct space *s, const struct uffd_msg *msg);
 /* Whether events wait to be carried out. */
 static inline bool event_are_waiting(const struct space *s)
 {
-        return s->journal.n || s->journal.n_births;
+        return s->journal.n || s->journal.n_forks;
 }
 
 /*
@@ -22,7 +22,7 @@ static inline bool event_are_waiting(const struct space *s)
  */
 static inline bool event_is_pending(const struct space *s, uint64_t addr)
 {
-        return s->journal.n_births || (s->journal.n && region_touches(&s->journal.ranges, addr, addr + PAGE_SIZE_));
+        return s->journal.n_forks || (s->journal.n && region_touches(&s->journal.ranges, addr, addr + PAGE_SIZE_));
 }
 
 /*
@@ -78,12 +78,19 @@ void event_remap(struct space *s, uint64_t from, uint64_t to, uint64_t len);
 
 /*
  * fork: fd is the child's userfaultfd. The child's space is made, and what is out in the parent's is shared with it.
- * Only when the agent has nothing half done (evict_is_half_done()), or never will.
+ * Only when the agent has nothing half done (evict_is_half_done()), or never will. Returns the child's space, or NULL
+ * when there is none.
  */
-void event_fork(struct space *s, int fd);
+struct space *event_fork(struct space *s, int fd);
 
-/* The space ends: children whose fork was not carried out yet get what is noted now. */
-void event_fork_rest(struct space *s);
+/* The child may also have what the parent has in [start, end) now. */
+void event_fork_more(struct space *s, struct space *child, uint64_t start, uint64_t end);
+
+/*
+ * The space ends. Children whose fork was not carried out yet get what is noted now; its own parent, if that may yet
+ * have to tell it something, need not.
+ */
+void event_fork_end(struct space *s);
 
 /* Lets go of what an entry holds (slot, location, fetch, order), and gives it the state `to`. */
 void event_drop_page(struct space *s, uint64_t addr, enum page_state to);

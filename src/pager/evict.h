@@ -25,7 +25,7 @@ bool evict_is_half_done(const struct space *s);
 /* Chooses pages: up to max of them as runs (at most VMPAGER_BATCH_PAGES). Returns how many pages. */
 uint32_t evict_pick(struct space *s, struct vmpager_run *runs, uint32_t max, uint32_t *n_runs);
 
-/* Whether waiting for room is in vain: a whole round found nothing that can be detached, or nobody is there to do it. */
+/* Whether waiting for room is in vain: a whole round found nothing that can be detached, or there is no agent now. */
 bool evict_is_hopeless(const struct space *s);
 
 /* The page that an EVICTING entry's index names. */

@@ -13,23 +13,30 @@
 #include "pager/evict.h"
 
 /*
+ * Whether there is a mark at a place. In a child of which it is not known which process it is, an attempt to give zeros
+ * tells: it fails where there is a mark, and is right where there is none.
+ */
+static bool has_mark(struct space *s, uint64_t addr)
+{
+        struct procfs_run run;
+        uint64_t next;
+        int n = s->port->ops->marked(s->port, addr, addr + PAGE_SIZE_, &run, 1, &next);
+
+        if (n == -ESRCH)
+                return s->port->ops->zeropage(s->port, addr, PAGE_SIZE_) != (int64_t)PAGE_SIZE_;
+        return n != 0;
+}
+
+/*
  * A page that is out has a mark at its place. Where that has gone without an event (MADV_GUARD_INSTALL, Linux 6.13,
- * sends none; MADV_WIPEONFORK in a child) the page was discarded. In a child of which it is not known which process it
- * is, an attempt to give zeros tells: it fails where there is a mark, and is right where there is none.
+ * sends none; MADV_WIPEONFORK in a child), or never was (in a child, what its parent had there before or after), the
+ * page is none of the program's.
  */
 static page_entry look_for_mark(struct space *s, uint64_t addr, page_entry e)
 {
         enum page_state state = page_state(e);
-        struct procfs_run run;
-        uint64_t next;
-        int n;
 
-        if ((state != PAGE_STANDBY && state != PAGE_STORED) || (e & PAGE_BARE))
-                return e;
-        n = s->port->ops->marked(s->port, addr, addr + PAGE_SIZE_, &run, 1, &next);
-        if (n == -ESRCH)
-                n = s->port->ops->zeropage(s->port, addr, PAGE_SIZE_) == (int64_t)PAGE_SIZE_ ? 0 : 1;
-        if (n != 0)
+        if ((state != PAGE_STANDBY && state != PAGE_STORED) || (e & PAGE_BARE) || has_mark(s, addr))
                 return e;
         event_drop_page(s, addr, PAGE_NATIVE);
         return page_make(PAGE_NATIVE, 0, 0);
@@ -45,6 +52,10 @@ void fault_route(struct space *s, struct fault *f)
                 return;
         }
         e = look_for_mark(s, f->addr, ptable_get(&s->table, f->addr));
+        if (s->unsettled && page_state(e) == PAGE_NATIVE && has_mark(s, f->addr)) {
+                fault_retry(s, f);
+                return;
+        }
         switch (page_state(e)) {
         case PAGE_NATIVE:
         case PAGE_CLEARED:

@@ -49,7 +49,8 @@ static void look_while_calm(struct space *s, uint64_t now)
 /* Whether something waits for the client's mappings to come to rest. */
 static bool is_waiting(const struct space *s)
 {
-        return s->retry.head || s->arrived || event_are_waiting(s) || s->doubtful || s->table.bare;
+        return s->retry.head || s->arrived || event_are_waiting(s) || s->journal.n_children || s->doubtful ||
+               s->table.bare;
 }
 
 void space_tick(struct space *s)

@@ -187,6 +187,24 @@ static int make_certain(struct space *s, const struct look *before, const struct
         return all;
 }
 
+/* What a forked child has noted of its parent's memory, and does not have. */
+static void forget_rest(struct space *s)
+{
+        uint64_t at = 0;
+
+        while ((at = ptable_next(&s->table, at, PTABLE_END)) < PTABLE_END) {
+                const struct region *r = region_at_or_after(&s->regions, at);
+
+                if (r && r->start <= at) {
+                        at = r->end;
+                        continue;
+                }
+                event_drop_page(s, at, PAGE_NATIVE);
+                at += PAGE_SIZE_;
+        }
+        s->heir = false;
+}
+
 int registration_confirm(struct space *s)
 {
         struct look before = { .space = s }, now = { .space = s, .before = &before };
@@ -207,6 +225,8 @@ int registration_confirm(struct space *s)
                 s->regions = now.there;
                 now.there = (struct region_set){ 0 };
         }
+        if (r == 1 && s->heir)
+                forget_rest(s);
         look_clear(&before);
         look_clear(&now);
         s->confirm_after = pause_after(s, began);

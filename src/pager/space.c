@@ -64,7 +64,7 @@ void space_end(struct space *s)
 
         if (s->dying)
                 return;
-        event_fork_rest(s);
+        event_fork_end(s);
         for (uint64_t a = ptable_next(&s->table, 0, PTABLE_END); a < PTABLE_END;
              a = ptable_next(&s->table, a + PAGE_SIZE_, PTABLE_END))
                 event_drop_page(s, a, PAGE_NATIVE);
@@ -104,7 +104,8 @@ void space_clear(struct space *s)
         region_clear(&s->regions);
         region_clear(&s->certain);
         free(s->journal.v);
-        free(s->journal.birth);
+        free(s->journal.fork);
+        free(s->journal.child);
         region_clear(&s->journal.ranges);
         s->journal = (struct event_journal){ 0 };
         while (s->free_io) {

@@ -94,19 +94,15 @@ struct evict_io {
         struct evict_io *next; /* in the list of free ones */
 };
 
-/* A fork that was read and not carried out yet. */
-struct event_birth {
-        int fd;       /* the child's userfaultfd */
-        size_t after; /* how many of the journal's events were read before it */
-};
-
 /* Events that were read and not carried out yet, in the order of reading; the first is a REMAP or a fork. */
 struct event_journal {
         struct order_event *v;
         size_t n, room;
         struct region_set ranges; /* what they are about */
-        struct event_birth *birth;
-        size_t n_births, births_room;
+        int *fork;                /* userfaultfds of children whose fork was not carried out yet */
+        size_t n_forks, forks_room;
+        struct space **child; /* whose fork was, since something was changing all the time; they are `unsettled` */
+        size_t n_children, children_room;
 };
 
 /* Where counting what is shared after a fork has come to (sharing.c). */
@@ -131,8 +127,8 @@ struct space {
         struct space *prev, *next; /* in pager->spaces */
         struct pager *pager;
         struct port *port;
-        int pid;            /* for messages */
-        bool shares;        /* it has forked or was: pages may be shared, or not known to be its own again */
+        int pid;     /* for messages */
+        bool shares; /* it has forked or was: pages may be shared, or not known to be its own again */
 
         struct vmpager_ring *ring;
         char *slots;      /* the ring's */
@@ -159,6 +155,8 @@ struct space {
         struct fetch *arrived;     /* fetches that met EAGAIN */
         bool read_pending;         /* the agent was in the gate */
         bool doubtful;             /* regions holds more than certain, perhaps */
+        struct space *unsettled;   /* the parent, events of which may yet be about what this child has; or NULL */
+        bool heir;                 /* what is noted may be of memory that it does not have (MADV_DONTFORK) */
 
         /* Evictions. */
         struct evict_batch *batch; /* VMPAGER_RING_BATCHES of them */

@@ -133,7 +133,7 @@ void agent_hold(struct agent *a)
 {
         _Atomic uint32_t *busy = &a->ring->busy;
 
-        atomic_fetch_add(&a->holds, 1);
+        atomic_fetch_add(&a->ring->forks, 1);
         while (atomic_load(busy))
                 if (sys_futex_wait(busy, 1, AGENT_LOOK_MS) == -ETIMEDOUT && agent_is_dead(a))
                         return;
@@ -141,30 +141,30 @@ void agent_hold(struct agent *a)
 
 void agent_release(struct agent *a)
 {
-        if (atomic_fetch_sub(&a->holds, 1) == 1)
-                sys_futex_wake(&a->holds);
+        if (atomic_fetch_sub(&a->ring->forks, 1) == 1)
+                sys_futex_wake(&a->ring->forks);
 }
 
 /* Until agent_idle() the agent is not held. Either it sees a hold, or the holder sees that it is busy. */
 static void agent_busy(struct agent *a)
 {
-        uint32_t holds;
+        uint32_t forks;
 
         for (;;) {
                 atomic_store(&a->ring->busy, 1);
-                holds = atomic_load(&a->holds);
-                if (!holds)
+                forks = atomic_load(&a->ring->forks);
+                if (!forks)
                         return;
                 atomic_store(&a->ring->busy, 0);
                 sys_futex_wake(&a->ring->busy);
-                sys_futex_wait(&a->holds, holds, AGENT_LOOK_MS);
+                sys_futex_wait(&a->ring->forks, forks, AGENT_LOOK_MS);
         }
 }
 
 static void agent_idle(struct agent *a)
 {
         atomic_store(&a->ring->busy, 0);
-        if (atomic_load(&a->holds))
+        if (atomic_load(&a->ring->forks))
                 sys_futex_wake(&a->ring->busy);
 }
 

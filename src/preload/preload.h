@@ -49,9 +49,6 @@ struct agent {
         struct sockaddr_un door;
         uint32_t door_bytes;
 
-        /* Forks that are under way: no batch is begun meanwhile (ring->busy says whether one is). Futex. */
-        _Atomic uint32_t holds;
-
         _Atomic uint32_t outcome; /* enum agent_outcome; futex */
         int error;                /* errno that made it refuse, or 0 */
         const char *reason;       /* what is wrong; NULL: text holds the whole line */

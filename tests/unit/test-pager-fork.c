@@ -162,34 +162,84 @@ START_TEST(test_wiped)
 }
 END_TEST
 
-/* A fork that is read while an order of events is to be found gives the child what was there before them, or after. */
+/* The message that was sent last is read before the one that was sent before it. */
+static void swap_last(struct rig *r)
+{
+        struct uffd_msg m = r->msg[r->n_msgs - 1];
+
+        r->msg[r->n_msgs - 1] = r->msg[r->n_msgs - 2];
+        r->msg[r->n_msgs - 2] = m;
+}
+
+/* Another thread moves memory while the program forks: before that or after it, and it is told in either order. */
 START_TEST(test_in_journal)
 {
         struct rig *r = rig_at(STORED), *child = rig_child(r);
+        bool fork_first = _i & 1, fork_read_first = _i & 2;
+        unsigned at = fork_first ? 0 : 600;
 
         r->changing = true;
+        if (fork_first)
+                rig_fork(r);
         rig_remap(r, 0, 600, 5);
+        if (!fork_first)
+                rig_fork(r);
+        if (fork_first != fork_read_first)
+                swap_last(r);
         rig_receive(r);
-        rig_fork(r);
-        rig_receive(r);
-        ck_assert_uint_eq(r->forked, 0);
-        /* Meanwhile nothing that the child is to have may go. */
-        rig_touch(r, 10);
-        rig_receive(r);
-        ck_assert(!r->page[10].present);
+        if (!fork_read_first) {
+                ck_assert_uint_eq(r->forked, 0);
+                /* Meanwhile nothing that the child is to have may go. */
+                rig_touch(r, 10);
+                rig_receive(r);
+                ck_assert(!r->page[10].present);
+        }
         rig_unmap_echo(r, 0, 5);
         r->changing = false;
         settle(r);
         ck_assert_uint_eq(r->forked, 1);
-        ck_assert(rig_holds(r, 10, 1));
         for (unsigned i = 5; i < N; i++)
                 rig_touch(child, i);
-        for (unsigned i = 600; i < 605; i++)
+        for (unsigned i = at; i < at + 5; i++)
                 rig_touch(child, i);
         settle(r);
         ck_assert(rig_holds_many(child, 5, N - 5, 1));
-        for (unsigned i = 0; i < 5; i++)
-                ck_assert_int_eq(memcmp(rig_bytes(child, 600 + i), rig_bytes(r, i), PAGE_SIZE_), 0);
+        for (unsigned i = 0; i < 5; i++) {
+                rig_touch(r, 600 + i);
+                settle(r);
+                ck_assert_int_eq(memcmp(rig_bytes(child, at + i), rig_bytes(r, 600 + i), PAGE_SIZE_), 0);
+                ck_assert(child->page[at + i].present);
+        }
+        rig_free(r);
+}
+END_TEST
+
+/* Another thread discards or unmaps while the program forks, and its event is read first: the child has the pages. */
+START_TEST(test_discarded_meanwhile)
+{
+        struct rig *r = rig_at(STORED), *child = rig_child(r);
+
+        atomic_store(&r->ring->forks, 1);
+        r->changing = true;
+        rig_fork(r);
+        if (_i == 0)
+                rig_remove(r, 0, 5);
+        else
+                rig_unmap(r, 0, 5);
+        swap_last(r);
+        rig_receive(r);
+        rig_zap(r, 0, 5);
+        r->changing = false;
+        atomic_store(&r->ring->forks, 0);
+        settle(r);
+        ck_assert_uint_eq(r->forked, 1);
+        touch_all(child);
+        settle(r);
+        ck_assert(rig_holds_many(child, 0, N, 1));
+        if (_i == 0)
+                touch_all(r);
+        settle(r);
+        ck_assert(_i == 1 || rig_holds_many(r, 0, 5, 0));
         rig_free(r);
 }
 END_TEST
@@ -242,7 +292,8 @@ int main(void)
         tcase_add_loop_test(tc, test_parent_ends, 0, N_WHERE);
         tcase_add_test(tc, test_parent_goes_on);
         tcase_add_test(tc, test_wiped);
-        tcase_add_test(tc, test_in_journal);
+        tcase_add_loop_test(tc, test_in_journal, 0, 4);
+        tcase_add_loop_test(tc, test_discarded_meanwhile, 0, 2);
         tcase_add_test(tc, test_shared);
         tcase_add_loop_test(tc, test_abandoned, PRESENT, N_WHERE - 1);
         return unit_run("pager-fork", tc);
