@@ -60,7 +60,7 @@ static void fork_child(void)
         int error = errno;
 
         if (init_agent)
-                init_again(init_agent);
+                init_again();
         errno = error;
         fork_restore_signals();
 }

@@ -56,6 +56,13 @@ struct failure {
 
 struct agent *init_agent;
 
+/* Where the agent's memory is, in this process and its children, and what it connects to. */
+static struct {
+        uint8_t *start;
+        size_t stack_bytes;
+        struct sockaddr_un address;
+} init_place;
+
 static size_t init_round(size_t bytes)
 {
         return (bytes + VMPAGER_PAGE - 1) & ~((size_t)VMPAGER_PAGE - 1);
@@ -133,7 +140,9 @@ static struct agent *init_map(uint8_t *at, size_t stack_bytes)
                 return NULL;
         }
 
+        /* In any child it is all zeros, and says that there is no agent. */
         struct agent *a = (struct agent *)(base + GUARD);
+        madvise(a, state, MADV_WIPEONFORK);
         a->own = (struct vmpager_range){ (uintptr_t)base, (uintptr_t)base + bytes };
         a->stack = stack;
         a->stack_bytes = stack_bytes;
@@ -235,17 +244,14 @@ static void init_say(const char *path, const char *text, const struct failure *w
         sys_call(SYS_write, 2, line, at);
 }
 
-bool init_again(struct agent *old)
+bool init_again(void)
 {
-        struct vmpager_range own = old->own;
-        size_t stack_bytes = old->stack_bytes;
-        struct sockaddr_un address = old->address;
-        struct agent *a = init_map((uint8_t *)(uintptr_t)own.start, stack_bytes);
+        struct agent *a = init_map(init_place.start, init_place.stack_bytes);
 
         init_agent = a;
         if (!a)
                 return false;
-        a->address = address;
+        a->address = init_place.address;
         a->forked = true;
         if (init_create(a, agent_main) != 0)
                 return false;
@@ -271,6 +277,9 @@ static bool init_first(void)
         enum agent_outcome outcome = init_wait(a);
         if (outcome == AGENT_READY) {
                 init_agent = a;
+                init_place.start = (uint8_t *)(uintptr_t)a->own.start;
+                init_place.stack_bytes = a->stack_bytes;
+                init_place.address = address;
                 return true;
         }
         if (outcome == AGENT_REFUSED) {

@@ -92,8 +92,8 @@ void agent_hold(struct agent *a);
 void agent_release(struct agent *a);
 
 /*
- * The program's agent, or NULL (init.c). In a forked child it is the parent's, of which nothing but `own`,
- * stack_bytes and address means anything.
+ * The program's agent, or NULL (init.c). In a child that has none it is where the parent's was, and its outcome is not
+ * AGENT_READY.
  */
 extern struct agent *init_agent;
 
@@ -101,7 +101,7 @@ extern struct agent *init_agent;
  * Starts a new agent in a forked child, in the place of the parent's. False when there is none; its memory stays
  * reserved all the same. Called with all signals blocked.
  */
-bool init_again(struct agent *old);
+bool init_again(void);
 
 /* pthread_create() with the agent's stack and every signal blocked. Returns an errno. */
 int init_create(struct agent *a, void *(*life)(void *));
