@@ -12,7 +12,6 @@
 #include <string.h>
 
 #include "pager/evict.h"
-#include "pager/sharing.h"
 #include "util/log.h"
 
 /* What the child notes of a page that is in the store. */
@@ -136,8 +135,8 @@ struct space *event_fork(struct space *s, int fd)
 
         if (!child)
                 return NULL;
-        sharing_begin(s, s->budget.resident);
-        sharing_begin(child, s->budget.resident);
+        s->shares = child->shares = true;
+        budget_share(&child->budget, s->budget.resident); /* until it was counted */
         child->stray_marks = s->stray_marks;
         child->heir = true;
         r = share_range(s, child, 0, PTABLE_END);

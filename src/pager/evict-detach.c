@@ -95,7 +95,10 @@ static uint32_t post(struct space *s, uint32_t want)
         for (uint32_t i = n; i < slots; i++)
                 ring_slots_free(&s->ring_slots, first + i);
         if (n == 0) {
-                s->futile_until = s->port->ops->now(s->port) + FUTILE_NS;
+                if (evict_pick_is_futile(s))
+                        s->futile_until = s->port->ops->now(s->port) + FUTILE_NS;
+                else
+                        s->port->ops->timer(s->port, s->port->ops->now(s->port)); /* goes on in another turn */
                 return 0;
         }
         s->batch[b].n_pages = n;

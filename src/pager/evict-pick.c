@@ -13,6 +13,9 @@
 
 #define RUNS 64u
 
+/* Chunks that one search looks at, so that it takes no longer than a millisecond or two. The next goes on from there. */
+#define CHUNKS 64u
+
 /*
  * Rounds in which a tracker may call a chunk warm before it is taken all the same, and the length of a futile
  * search.
@@ -72,19 +75,20 @@ static bool passed_by(struct space *s, uint64_t addr, unsigned round)
 uint32_t evict_pick(struct space *s, struct vmpager_run *runs, uint32_t max, uint32_t *n_runs)
 {
         uint32_t n_pages = 0;
-        unsigned round = 0;
 
         *n_runs = 0;
-        if (s->certain.n == 0)
+        if (s->certain.n == 0) {
+                s->rounds = MAX_ROUNDS + 1;
                 return 0;
-        while (n_pages < max && round <= MAX_ROUNDS) {
+        }
+        for (unsigned i = 0; i < CHUNKS && n_pages < max && s->rounds <= MAX_ROUNDS; i++) {
                 const struct region *r = region_at_or_after(&s->certain, s->hand);
                 uint64_t start, end;
                 bool fresh; /* the hand has only just come to this chunk */
 
                 if (!r) {
                         s->hand = 0;
-                        round++;
+                        s->rounds++;
                         if (n_pages)
                                 break; /* never the same page twice in a batch */
                         continue;
@@ -94,11 +98,21 @@ uint32_t evict_pick(struct space *s, struct vmpager_run *runs, uint32_t max, uin
                 if (end > r->end)
                         end = r->end;
                 fresh = start == r->start || (start & (PTABLE_CHUNK_SIZE - 1)) == 0;
-                if (fresh && passed_by(s, start, round)) {
+                if (fresh && passed_by(s, start, s->rounds)) {
                         s->hand = end;
                         continue;
                 }
                 s->hand = take_present(s, start, end, runs, max, n_runs, &n_pages);
         }
+        if (n_pages)
+                s->rounds = 0;
         return n_pages;
+}
+
+bool evict_pick_is_futile(struct space *s)
+{
+        if (s->rounds <= MAX_ROUNDS)
+                return false;
+        s->rounds = 0;
+        return true;
 }

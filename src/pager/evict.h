@@ -22,8 +22,11 @@ void evict_abandon(struct space *s);
  */
 bool evict_is_half_done(const struct space *s);
 
-/* Chooses pages: up to max of them as runs (at most VMPAGER_BATCH_PAGES). Returns how many pages. */
+/* Chooses pages: up to max of them as runs (at most VMPAGER_BATCH_PAGES). Returns how many pages; 0 is not the end. */
 uint32_t evict_pick(struct space *s, struct vmpager_run *runs, uint32_t max, uint32_t *n_runs);
+
+/* Whether the search has been everywhere and found nothing; it begins anew then. */
+bool evict_pick_is_futile(struct space *s);
 
 /* Whether waiting for room is in vain: a whole round found nothing that can be detached, or there is no agent now. */
 bool evict_is_hopeless(const struct space *s);

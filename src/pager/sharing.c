@@ -8,13 +8,6 @@
 
 #define SLICE 16u /* chunks a look: 8192 pages, some 0.1 ms */
 
-void sharing_begin(struct space *s, uint64_t shared)
-{
-        s->shares = true;
-        s->sharing = (struct sharing){ 0 };
-        budget_share(&s->budget, shared);
-}
-
 /* A round is over. */
 static void end_round(struct space *s)
 {

@@ -4,10 +4,7 @@
 
 #include "pager/space.h"
 
-/* A fork has left that many bytes shared, or so; counting begins anew. */
-void sharing_begin(struct space *s, uint64_t shared);
-
-/* Goes on counting. */
+/* Goes on counting what is shared. */
 void sharing_look(struct space *s);
 
 #endif
