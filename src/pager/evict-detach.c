@@ -280,6 +280,7 @@ void evict_abandon(struct space *s)
                         ring_slots_free(&s->ring_slots, batch->first_slot + i);
                 s->in_flight -= batch->n_pages;
         }
+        atomic_store(&s->ring->completed, s->completed); /* nobody else does */
         if (s->retry.head)
                 s->port->ops->again(s->port);
 }

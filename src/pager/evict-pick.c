@@ -13,7 +13,7 @@
 
 #define RUNS 64u
 
-/* Chunks that one search looks at, so that it takes no longer than a millisecond or two. The next goes on from there. */
+/* Chunks that one search looks at, so that it takes a millisecond or two at most. The next goes on from there. */
 #define CHUNKS 64u
 
 /*

@@ -202,6 +202,25 @@ static long aside_call(struct agent *a, long number, long first, long second)
         return result;
 }
 
+void aside_leave(void)
+{
+        struct agent *a = init_agent;
+        uint64_t all = ~(uint64_t)0, mask;
+        int door;
+
+        if (!a || atomic_load(&a->outcome) != AGENT_READY || sys_call(SYS_getpid) != a->pid)
+                return;
+        sys_call(SYS_rt_sigprocmask, SIG_SETMASK, &all, &mask, sizeof(all));
+        door = aside_open_door(a);
+        if (door >= 0 && aside_ask(a)) {
+                aside_take(a, door);
+                aside_close((const int[ASIDE_FDS]){ a->sock, a->uffd, a->event });
+        }
+        if (door >= 0)
+                sys_close(door);
+        sys_call(SYS_rt_sigprocmask, SIG_SETMASK, &mask, 0, sizeof(mask));
+}
+
 static int aside_try(long number, long first, long second)
 {
         int error = errno;

@@ -59,7 +59,7 @@ static void fork_child(void)
 {
         int error = errno;
 
-        if (init_agent)
+        if (init_agent && !filter_forbids_agent)
                 init_again();
         errno = error;
         fork_restore_signals();

@@ -103,6 +103,12 @@ extern struct agent *init_agent;
  */
 bool init_again(void);
 
+/* The agent is asked to leave for good. */
+void aside_leave(void);
+
+/* A seccomp filter was set under which no agent can be started (filter.c). */
+extern bool filter_forbids_agent;
+
 /* pthread_create() with the agent's stack and every signal blocked. Returns an errno. */
 int init_create(struct agent *a, void *(*life)(void *));
 

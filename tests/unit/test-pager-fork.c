@@ -271,6 +271,8 @@ START_TEST(test_abandoned)
                 rig_touch_as(r, 1000 + i, i, true);
         rig_receive(r);
         evict_abandon(&r->space);
+        evict_completed(&r->space);
+        ck_assert_uint_eq(r->killed, 0);
         ck_assert_uint_eq(r->space.in_flight, 0);
         for (unsigned i = 0; i < 3; i++) {
                 rig_receive(r);
