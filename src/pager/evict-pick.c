@@ -66,7 +66,8 @@ static bool passed_by(struct space *s, uint64_t addr, unsigned round)
         if (!c)
                 return false;
         if (c->avoid) {
-                c->avoid--;
+                /* Once in a search: one that finds nothing else is to find nothing, and not the same pages again. */
+                c->avoid -= round == 0;
                 return true;
         }
         return round < MAX_ROUNDS && !s->pager->idle->is_cold(c);
@@ -83,23 +84,23 @@ uint32_t evict_pick(struct space *s, struct vmpager_run *runs, uint32_t max, uin
         }
         for (unsigned i = 0; i < CHUNKS && n_pages < max && s->rounds <= MAX_ROUNDS; i++) {
                 const struct region *r = region_at_or_after(&s->certain, s->hand);
-                uint64_t start, end;
+                uint64_t start, end, chunk_end;
                 bool fresh; /* the hand has only just come to this chunk */
 
                 if (!r) {
-                        s->hand = 0;
+                        s->hand = s->hand_chunk = 0;
                         s->rounds++;
                         if (n_pages)
                                 break; /* never the same page twice in a batch */
                         continue;
                 }
                 start = s->hand > r->start ? s->hand : r->start;
-                end = (start | (PTABLE_CHUNK_SIZE - 1)) + 1;
-                if (end > r->end)
-                        end = r->end;
-                fresh = start == r->start || (start & (PTABLE_CHUNK_SIZE - 1)) == 0;
+                chunk_end = (start | (PTABLE_CHUNK_SIZE - 1)) + 1;
+                end = chunk_end < r->end ? chunk_end : r->end;
+                fresh = chunk_end != s->hand_chunk;
+                s->hand_chunk = chunk_end;
                 if (fresh && passed_by(s, start, s->rounds)) {
-                        s->hand = end;
+                        s->hand = chunk_end; /* and not into its other mappings */
                         continue;
                 }
                 s->hand = take_present(s, start, end, runs, max, n_runs, &n_pages);

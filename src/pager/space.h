@@ -164,6 +164,7 @@ struct space {
         uint32_t epoch;
         uint64_t hand;         /* address at which picking goes on */
         unsigned rounds;       /* since it last found something */
+        uint64_t hand_chunk;   /* end of the chunk that the hand has come to; 0: none */
         uint64_t in_flight;    /* pages in posted batches */
         uint64_t unwritten;    /* standby pages for which the store had no room or a write failed */
         bool store_is_full;    /* the last write found no room */

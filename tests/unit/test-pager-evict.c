@@ -189,6 +189,34 @@ START_TEST(test_fault_on_busy)
 }
 END_TEST
 
+/* Nothing can be detached: the agent is not asked without end, and who waits for room gets it. */
+START_TEST(test_unmovable)
+{
+        struct rig *r = rig_new();
+        unsigned turns = 0;
+        uint32_t first;
+
+        /* More pages than the ring has room for, in several mappings of one chunk. */
+        ck_assert_uint_eq(ring_slots_take(&r->space.ring_slots, RIG_SLOTS - 8, &first), RIG_SLOTS - 8);
+        rig_put_many(r, 0, 40, 1);
+        for (unsigned i = 0; i < 40; i++)
+                r->page[i].result = VMPAGER_RES_REFUSED;
+        for (unsigned i = 3; i < 40; i += 4)
+                ck_assert_int_eq(region_remove(&r->space.certain, rig_addr(i), rig_addr(i + 1)), 0);
+        rig_press(r);
+        rig_touch(r, 100);
+        rig_receive(r);
+        while (r->moved != atomic_load(&r->ring->posted)) {
+                ck_assert_uint_lt(++turns, 50);
+                rig_agent(r);
+        }
+        rig_tick(r, 1000000);
+        rig_agent(r);
+        ck_assert(r->page[100].present);
+        rig_free(r);
+}
+END_TEST
+
 /* _i: nonsense for a result, more completed than was ordered */
 START_TEST(test_lying_agent)
 {
@@ -364,6 +392,7 @@ int main(void)
         tcase_add_test(tc, test_zero_pages);
         tcase_add_test(tc, test_results);
         tcase_add_test(tc, test_fault_on_busy);
+        tcase_add_test(tc, test_unmovable);
         tcase_add_loop_test(tc, test_lying_agent, 0, 2);
         tcase_add_test(tc, test_write_error);
         tcase_add_test(tc, test_store_full);
