@@ -27,19 +27,20 @@ static bool has_mark(struct space *s, uint64_t addr)
         return n != 0;
 }
 
-/*
- * A page that is out has a mark at its place. Where that has gone without an event (MADV_GUARD_INSTALL, Linux 6.13,
- * sends none; MADV_WIPEONFORK in a child), or never was (in a child, what its parent had there before or after), the
- * page is none of the program's.
- */
-static page_entry look_for_mark(struct space *s, uint64_t addr, page_entry e)
+/* Whether a page that is out lacks the mark that it should have at its place. */
+static bool lacks_mark(struct space *s, uint64_t addr, page_entry e)
 {
         enum page_state state = page_state(e);
 
-        if ((state != PAGE_STANDBY && state != PAGE_STORED) || (e & PAGE_BARE) || has_mark(s, addr))
-                return e;
-        event_drop_page(s, addr, PAGE_NATIVE);
-        return page_make(PAGE_NATIVE, 0, 0);
+        if ((state != PAGE_STANDBY && state != PAGE_STORED) || (e & PAGE_BARE))
+                return false;
+        return !has_mark(s, addr);
+}
+
+/* Whether a mark is at the place of a page of which nothing is known, and somebody may have to tell of it yet. */
+static bool has_odd_mark(struct space *s, uint64_t addr, page_entry e)
+{
+        return s->unsettled && page_state(e) == PAGE_NATIVE && has_mark(s, addr);
 }
 
 void fault_route(struct space *s, struct fault *f)
@@ -51,8 +52,21 @@ void fault_route(struct space *s, struct fault *f)
                 fault_retry(s, f);
                 return;
         }
-        e = look_for_mark(s, f->addr, ptable_get(&s->table, f->addr));
-        if (s->unsettled && page_state(e) == PAGE_NATIVE && has_mark(s, f->addr)) {
+        e = ptable_get(&s->table, f->addr);
+        if (lacks_mark(s, f->addr, e)) {
+                /* An mremap() has taken it along, perhaps, and has not told yet. */
+                if (s->port->ops->changing(s->port)) {
+                        fault_retry(s, f);
+                        return;
+                }
+                /*
+                 * Discarded without an event: MADV_GUARD_INSTALL (Linux 6.13) sends none. Or a child never had it, after
+                 * MADV_WIPEONFORK, or since its parent had it there before the fork or after, and not then.
+                 */
+                event_drop_page(s, f->addr, PAGE_NATIVE);
+                e = page_make(PAGE_NATIVE, 0, 0);
+        }
+        if (has_odd_mark(s, f->addr, e)) {
                 fault_retry(s, f);
                 return;
         }

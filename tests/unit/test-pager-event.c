@@ -387,6 +387,32 @@ START_TEST(test_guard)
 }
 END_TEST
 
+/* An mremap() that has not told of itself took pages along: no mark is there, and they were not discarded. */
+START_TEST(test_remap_untold)
+{
+        struct rig *r = rig_at(STORED);
+        struct uffd_msg told;
+
+        rig_remap(r, FIRST, TO, COUNT);
+        told = r->msg[--r->n_msgs];
+        r->changing = true;
+        r->page[FIRST].mapped = r->page[FIRST].enlisted = true;
+        rig_touch(r, FIRST);
+        rig_receive(r);
+        rig_expect(r, FIRST, COUNT, PAGE_STORED);
+        r->msg[r->n_msgs++] = told;
+        rig_receive(r);
+        rig_unmap_echo(r, FIRST, COUNT);
+        rig_receive(r);
+        r->changing = false;
+        settle(r);
+        touch_settled(r, TO, COUNT);
+        ck_assert(moved_bytes(r));
+        neighbours_live(r);
+        nothing_left(r);
+}
+END_TEST
+
 int main(void)
 {
         TCase *tc = tcase_create("pager-event");
@@ -403,5 +429,6 @@ int main(void)
         tcase_add_test(tc, test_unclear);
         tcase_add_test(tc, test_bare);
         tcase_add_test(tc, test_guard);
+        tcase_add_test(tc, test_remap_untold);
         return unit_run("pager-event", tc);
 }
