@@ -141,9 +141,11 @@ void event_note(struct space *s, const struct uffd_msg *msg)
                 return;
         }
         j->v[j->n++] = e;
-        /* Another mapping may be there now: orders for the one that was must not be carried out on it. */
-        if (e.kind != ORDER_REMOVE)
-                evict_cancel_in(s, e.start, e.end);
+        /*
+         * Another mapping may be there now: orders for the one that was must not be carried out on it. And what was
+         * written after a REMOVE must not be taken out before that is carried out, which would drop it.
+         */
+        evict_cancel_in(s, e.start, e.end);
 }
 
 static void carry_out_forks(struct space *s)

@@ -413,6 +413,35 @@ START_TEST(test_remap_untold)
 }
 END_TEST
 
+/* A REMOVE that waits for a REMAP to be carried out: what is written after it is not taken out before. */
+START_TEST(test_remove_waits)
+{
+        struct rig *r = rig_new();
+        uint32_t epoch;
+
+        rig_put_many(r, 0, N, 1);
+        rig_press(r);
+        rig_expect(r, FIRST, COUNT, PAGE_EVICTING);
+        epoch = r->space.epoch;
+        r->changing = true;
+        rig_remap(r, N + 10, TO, 1);
+        rig_remove(r, FIRST, COUNT);
+        rig_receive(r);
+        ck_assert_uint_gt(r->space.epoch, epoch);
+        rig_zap(r, FIRST, COUNT);
+        rig_put_many(r, FIRST, COUNT, 2);
+        rig_relax(r);
+        rig_agent(r);
+        rig_unmap_echo(r, N + 10, 1);
+        rig_receive(r);
+        r->changing = false;
+        settle(r);
+        touch_settled(r, FIRST, COUNT);
+        ck_assert(rig_holds_many(r, FIRST, COUNT, 2));
+        nothing_left(r);
+}
+END_TEST
+
 int main(void)
 {
         TCase *tc = tcase_create("pager-event");
@@ -430,5 +459,6 @@ int main(void)
         tcase_add_test(tc, test_bare);
         tcase_add_test(tc, test_guard);
         tcase_add_test(tc, test_remap_untold);
+        tcase_add_test(tc, test_remove_waits);
         return unit_run("pager-event", tc);
 }
