@@ -64,7 +64,6 @@ struct look {
         const struct look *before; /* what was registered then is not registered again */
         struct region *seen;       /* those that are registered, and were not certain to be, one by one */
         size_t n_seen, room;
-        bool all;       /* registers also what is certain to be */
         bool found_new; /* something that is not in space.regions */
 };
 
@@ -105,6 +104,11 @@ static bool was_seen(const struct look *before, uint64_t start, uint64_t end)
         return low < before->n_seen && before->seen[low].start == start && before->seen[low].end == end;
 }
 
+/*
+ * Where something is certain already, the mapping has grown, and its registration with it; or it is another one, and
+ * the event of the one that was there is still to come. That one may have been moved: were the newcomer registered
+ * before the REMAP is told, its own events could be read first, and would be taken for the other's.
+ */
 static int look_at(const struct procfs_mapping *m, void *arg)
 {
         struct look *l = arg;
@@ -116,11 +120,14 @@ static int look_at(const struct procfs_mapping *m, void *arg)
                 return 0;
         if (l->before && was_seen(l->before, m->start, m->end)) {
                 e = note_seen(l, m);
-        } else if (l->all || !region_holds(&s->certain, m->start, m->end)) {
+        } else if (!region_touches(&s->certain, m->start, m->end)) {
                 l->found_new |= !region_holds(&s->regions, m->start, m->end);
                 e = enlist(s, m);
                 if (e > 0)
                         e = note_seen(l, m);
+        } else if (!region_holds(&s->certain, m->start, m->end)) {
+                s->doubtful = true;
+                e = note_seen(l, m);
         }
         for (uint64_t at = m->start; e >= 0 && at < m->end; at = r->end) {
                 r = region_at_or_after(&s->regions, at);
@@ -147,18 +154,17 @@ void registration_extend(struct space *s, uint64_t mapped)
 {
         struct look look[2] = { { .space = s }, { .space = s } };
         uint64_t began = s->port->ops->now(s->port);
-        bool all;
+        bool changing;
         int r = 0;
 
         if (mapped == s->mapped || event_are_waiting(s) || began < s->look_after)
                 return;
         /* Events that were not read yet may be about what is certain. */
-        all = s->port->ops->changing(s->port);
+        changing = s->port->ops->changing(s->port);
         for (unsigned i = 0; i < LOOKS; i++) {
                 struct look *now = &look[i % 2];
 
                 look_clear(now);
-                now->all = all;
                 now->before = i ? &look[(i + 1) % 2] : NULL;
                 r = s->port->ops->mappings(s->port, look_at, now);
                 if (r < 0 || !now->found_new)
@@ -166,7 +172,7 @@ void registration_extend(struct space *s, uint64_t mapped)
         }
         look_clear(&look[0]);
         look_clear(&look[1]);
-        if (r == 0 && !all)
+        if (r == 0 && !changing)
                 s->mapped = mapped;
         s->look_after = pause_after(s, began);
         if (s->doubtful)

@@ -192,10 +192,10 @@ static int port_mappings(struct port *port, int (*fn)(const struct procfs_mappin
 
                 if (!r->page[i].mapped)
                         continue;
-                for (first = i; i < RIG_PAGES && r->page[i].mapped; i++)
-                        ;
+                for (first = i++; i < RIG_PAGES && r->page[i].mapped && r->page[i].enlisted == r->page[first].enlisted;)
+                        i++;
                 m.start = rig_addr(first);
-                m.end = rig_addr(i);
+                m.end = rig_addr(i--);
                 if (fn(&m, arg))
                         break;
         }

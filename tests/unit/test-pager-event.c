@@ -413,6 +413,37 @@ START_TEST(test_remap_untold)
 }
 END_TEST
 
+/* While it is not told, what stands at the old place now is not registered: its events could be read first. */
+START_TEST(test_newcomer)
+{
+        struct rig *r = rig_at(STORED);
+        struct uffd_msg told;
+
+        rig_remap(r, FIRST, TO, COUNT);
+        told = r->msg[--r->n_msgs];
+        r->changing = true;
+        for (unsigned i = FIRST; i < FIRST + COUNT; i++)
+                r->page[i].mapped = true;
+        r->space.mapped = 0;
+        settle(r);
+        for (unsigned i = FIRST; i < FIRST + COUNT; i++)
+                ck_assert(!r->page[i].enlisted);
+        r->msg[r->n_msgs++] = told;
+        rig_unmap_echo(r, FIRST, COUNT);
+        rig_receive(r);
+        r->changing = false;
+        settle(r);
+        for (unsigned i = FIRST; i < FIRST + COUNT; i++)
+                ck_assert(r->page[i].enlisted);
+        touch_settled(r, FIRST, COUNT);
+        ck_assert(rig_holds_many(r, FIRST, COUNT, 0));
+        touch_settled(r, TO, COUNT);
+        ck_assert(moved_bytes(r));
+        neighbours_live(r);
+        nothing_left(r);
+}
+END_TEST
+
 /* A REMOVE that waits for a REMAP to be carried out: what is written after it is not taken out before. */
 START_TEST(test_remove_waits)
 {
@@ -459,6 +490,7 @@ int main(void)
         tcase_add_test(tc, test_bare);
         tcase_add_test(tc, test_guard);
         tcase_add_test(tc, test_remap_untold);
+        tcase_add_test(tc, test_newcomer);
         tcase_add_test(tc, test_remove_waits);
         return unit_run("pager-event", tc);
 }
