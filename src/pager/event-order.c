@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * REMOVE and UNMAP are carried out as they are read, until there is a REMAP. From then on events are written down,
- * until the kernel says that nothing is changing any more: then every call of which an event was read has returned
- * from its waiting, none has more to tell, and the order of all of them can be found out (model/order.h). Until then
- * what is noted of those ranges is older than the client: faults and fetches there wait, nothing is evicted and
- * nothing registered. Little of it could be done in any case: the kernel refuses COPY and MOVE while something is
- * changing.
+ * REMOVE and UNMAP are carried out as they are read where nothing is held of their pages. All others, and what is read
+ * after one, are written down, until the kernel says that nothing is changing any more: then every call of which an
+ * event was read has returned from its waiting, none has more to tell, and the order of all of them can be found out
+ * (model/order.h). Even the first can be about a mapping that came where an mremap() took pages away and has not told
+ * of it: munmap() tells of the whole of its range, whether all of it is registered or not. Until then what is noted of
+ * those ranges is older than the client: faults and fetches there wait, nothing is evicted and nothing registered.
+ * Little of it could be done in any case: the kernel refuses COPY and MOVE while something is changing.
  *
  * Where events of several threads are about the same place the client's page tables decide: pages that are out
  * are marked there, and the marks went with the pages. If they do not decide, the client is ended.
@@ -14,7 +15,7 @@
  * agent is kept from beginning anything while the program forks). Else it waits in the journal, and with it all else
  * that would change what the child is to get. What other threads did at the same time came before the fork or after
  * it: the child gets all that was at each place at any time, and the marks in its page tables decide, page by page,
- * when it touches one (fault-route.c). So while the program forks nothing is carried out as it is read, and a child
+ * when it touches one (fault-route.c). So while the program forks nothing is dropped as it is read, and a child
  * hears of what its parent moved until nothing is changing there.
  */
 #include "pager/event.h"
@@ -28,6 +29,9 @@
 
 /* As many events while something is always changing: no program does that but by design. */
 #define JOURNAL_MAX 4096u
+
+/* As many without a REMAP among them; then they are carried out as they were read. */
+#define PLAIN_MAX 256u
 
 /* From how many events on a moment at which nothing is changing is sought and not waited for. */
 #define LOOK_LONGER 16u
@@ -62,6 +66,30 @@ static void carry_out(struct space *s, const struct order_event *e)
                 event_remap(s, e->start, e->to, e->end - e->start);
                 return;
         }
+}
+
+static void forget_all(struct space *s)
+{
+        s->journal.n = s->journal.remaps = 0;
+        region_clear(&s->journal.ranges);
+        event_unmark(s);
+}
+
+/* There is no moment to put them in order. */
+static void carry_out_as_read(struct space *s)
+{
+        for (size_t i = 0; i < s->journal.n; i++)
+                carry_out(s, &s->journal.v[i]);
+        forget_all(s);
+}
+
+/* Whether pages there are more than what the kernel has. */
+static bool holds_any(const struct space *s, uint64_t start, uint64_t end)
+{
+        while ((start = ptable_next(&s->table, start, end)) < end &&
+               page_state(ptable_get(&s->table, start)) == PAGE_CLEARED)
+                start += PAGE_SIZE_;
+        return start < end;
 }
 
 /* Makes room for one more in an array. Returns 0 or -ENOMEM. */
@@ -131,8 +159,11 @@ void event_note(struct space *s, const struct uffd_msg *msg)
                                           .start = msg->arg.remap.from,
                                           .end = msg->arg.remap.from + msg->arg.remap.len,
                                           .to = msg->arg.remap.to };
-        if (!event_are_waiting(s) && e.kind != ORDER_REMAP && !atomic_load(&s->ring->forks)) {
+        if (j->remaps == 0 && j->n >= PLAIN_MAX && j->n_forks == 0 && !atomic_load(&s->ring->forks))
+                carry_out_as_read(s);
+        if (!event_are_waiting(s) && e.kind != ORDER_REMAP && !holds_any(s, e.start, e.end)) {
                 carry_out(s, &e);
+                event_unmark(s);
                 return;
         }
         if (grow(j) < 0 || region_add(&j->ranges, e.start, e.end) < 0 ||
@@ -141,6 +172,7 @@ void event_note(struct space *s, const struct uffd_msg *msg)
                 return;
         }
         j->v[j->n++] = e;
+        j->remaps += e.kind == ORDER_REMAP;
         /*
          * Another mapping may be there now: orders for the one that was must not be carried out on it. And what was
          * written after a REMOVE must not be taken out before that is carried out, which would drop it.
@@ -228,7 +260,7 @@ static bool carry_out_all(struct space *s)
         event_judge_init(&judge, s);
         n = 0;
         /* A REMAP and its UNMAP alone need no judge. For others it looks now, before the moment has passed. */
-        if (j->n > 2)
+        if (j->n > 2 && j->remaps)
                 n = event_judge_look(&judge);
         if (n == 0 && j->n)
                 n = order ? find_order(s, &judge, order) : -ENOMEM;
@@ -249,8 +281,7 @@ static bool carry_out_all(struct space *s)
                                    "it cannot be told which pages are where");
         else if (n < 0)
                 s->port->ops->kill(s->port, "its events could not be put in order");
-        j->n = 0;
-        region_clear(&j->ranges);
+        forget_all(s);
         return true;
 }
 
@@ -262,7 +293,7 @@ bool event_settle(struct space *s)
         if (s->journal.n_forks && !s->journal.n && !carry_out_all(s))
                 return false;
         /* With more than that it is worth a longer look, see event-judge.c. */
-        if (s->journal.n < LOOK_LONGER && s->port->ops->changing(s->port))
+        if ((s->journal.n < LOOK_LONGER || s->journal.remaps == 0) && s->port->ops->changing(s->port))
                 return false;
         if (s->journal.n && !carry_out_all(s))
                 return false;

@@ -47,8 +47,7 @@ void event_remove(struct space *s, uint64_t start, uint64_t end)
                 first = a < first ? a : first;
                 last = a;
         }
-        /* MADV_FREE leaves the marks of absent pages where they are. */
-        if (first < end && s->port->ops->unmark(s->port, first, last + PAGE_SIZE_ - first) < 0)
+        if (first < end && region_add(&s->unmark, first, last + PAGE_SIZE_) < 0)
                 s->stray_marks += (last - first) / PAGE_SIZE_ + 1;
         clear_present(s, start, end);
 }

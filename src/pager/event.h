@@ -61,6 +61,9 @@ uint64_t event_judge(void *arg, const struct pieces *outcome, uint64_t *odd);
 /* Marks pages that are out and have no mark yet. */
 void event_mark_bare(struct space *s);
 
+/* Takes the marks of pages away that event_remove() has dropped. To be called when no event is to be carried out. */
+void event_unmark(struct space *s);
+
 /* madvise(DONTNEED, FREE), a hole punched: the pages are to be zeros, now or in a moment. */
 void event_remove(struct space *s, uint64_t start, uint64_t end);
 

@@ -103,6 +103,7 @@ void space_clear(struct space *s)
         ring_slots_clear(&s->ring_slots);
         region_clear(&s->regions);
         region_clear(&s->certain);
+        region_clear(&s->unmark);
         free(s->journal.v);
         free(s->journal.fork);
         free(s->journal.child);

@@ -94,10 +94,11 @@ struct evict_io {
         struct evict_io *next; /* in the list of free ones */
 };
 
-/* Events that were read and not carried out yet, in the order of reading; the first is a REMAP or a fork. */
+/* Events that were read and not carried out yet, in the order in which they were read. */
 struct event_journal {
         struct order_event *v;
         size_t n, room;
+        size_t remaps;            /* of them */
         struct region_set ranges; /* what they are about */
         int *fork;                /* userfaultfds of children whose fork was not carried out yet */
         size_t n_forks, forks_room;
@@ -137,6 +138,7 @@ struct space {
         struct ptable table;
         struct region_set regions;
         struct region_set certain; /* the part of regions that is so beyond doubt: pages are evicted from there alone */
+        struct region_set unmark;  /* pages that were discarded, and may have a mark yet */
         uint64_t stray_marks;      /* pages that may have a mark and are not out, at most */
         struct event_journal journal;                     /* what is noted of its ranges is older than the client */
         struct region excluded[VMPAGER_MAX_EXCLUDED + 2]; /* the agent's memory */

@@ -473,6 +473,58 @@ START_TEST(test_remove_waits)
 }
 END_TEST
 
+/* An munmap() over what has come to the old place by then: that is not registered, and told of all the same. */
+START_TEST(test_unmap_of_newcomer)
+{
+        struct rig *r = rig_at(STORED);
+        struct uffd_msg told;
+
+        rig_remap(r, FIRST, TO, COUNT);
+        told = r->msg[--r->n_msgs];
+        r->changing = true;
+        for (unsigned i = FIRST; i < FIRST + COUNT; i++)
+                r->page[i].mapped = true;
+        rig_unmap(r, FIRST, COUNT + 2);
+        rig_receive(r);
+        r->msg[r->n_msgs++] = told;
+        rig_unmap_echo(r, FIRST, COUNT);
+        rig_receive(r);
+        r->changing = false;
+        settle(r);
+        touch_settled(r, TO, COUNT);
+        ck_assert(moved_bytes(r));
+        touch_settled(r, 0, FIRST);
+        touch_settled(r, FIRST + COUNT + 2, N - FIRST - COUNT - 2);
+        nothing_left(r);
+}
+END_TEST
+
+/* The marks of discarded pages are taken away late, and not those of the pages that have come to their places. */
+START_TEST(test_move_over_discarded)
+{
+        struct rig *r = rig_at(STORED);
+
+        r->changing = true;
+        rig_remove(r, FIRST, HALF);
+        rig_receive(r);
+        rig_zap(r, FIRST, HALF);
+        rig_unmap(r, FIRST, HALF);
+        rig_remap(r, 0, FIRST, HALF);
+        rig_unmap_echo(r, 0, HALF);
+        rig_receive(r);
+        r->changing = false;
+        settle(r);
+        touch_settled(r, FIRST, HALF);
+        for (unsigned i = 0; i < HALF; i++) {
+                memcpy(r->memory + i * PAGE_SIZE_, r->memory + (FIRST + i) * PAGE_SIZE_, PAGE_SIZE_);
+                r->page[i].present = r->page[FIRST + i].present;
+        }
+        ck_assert(rig_holds_many(r, 0, HALF, 1));
+        touch_settled(r, FIRST + HALF, N - FIRST - HALF);
+        nothing_left(r);
+}
+END_TEST
+
 int main(void)
 {
         TCase *tc = tcase_create("pager-event");
@@ -492,5 +544,7 @@ int main(void)
         tcase_add_test(tc, test_remap_untold);
         tcase_add_test(tc, test_newcomer);
         tcase_add_test(tc, test_remove_waits);
+        tcase_add_test(tc, test_unmap_of_newcomer);
+        tcase_add_test(tc, test_move_over_discarded);
         return unit_run("pager-event", tc);
 }
