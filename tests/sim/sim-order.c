@@ -3,19 +3,23 @@
  * Threads that map, move, grow, discard and unmap memory, a kernel that queues the events of their calls late and in
  * any order that Linux can, and a reader that has to find out where every page has gone.
  *
- *     sim-order [EPISODES [all]]
+ *     sim-order [--seed N] [--steps N] [--all]
  *
- * With "all" there are also the two things that order.c does not always tell apart: mappings that grow in place while
+ * With --all there are also the two things that order.c does not always tell apart: mappings that grow in place while
  * events are still to come, and MREMAP_DONTUNMAP.
  *
  * A page that is "out" has a label; what is asked of order_find() is where each label is at the end. It may say that it
- * cannot tell; it may never be wrong. The seed is printed, VMPAGER_TEST_SEED repeats a run.
+ * cannot tell; it may never be wrong.
  */
 #include "model/order.h"
 
 #include <string.h>
 
-#include "../unit/unit-run.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "options.h"
+#include "random.h"
 
 #define PAGES   96u
 #define PAGE    UINT64_C(4096)
@@ -44,7 +48,7 @@ struct thread {
 /* Truth. */
 static struct block block[BLOCKS];
 static unsigned n_blocks;
-static bool all;       /* what is asked for by "all" */
+static bool all;       /* what is asked for by --all */
 static bool any_grown; /* one in an episode */
 static struct thread thread[THREADS];
 static unsigned label[PAGES], before[PAGES]; /* 0: in memory, or nothing there */
@@ -57,9 +61,11 @@ static struct order_event journal[EVENTS];
 static unsigned n_journal, queue[THREADS], n_queue;
 static struct region_set certain;
 
+static struct sim_random random_state;
+
 static unsigned any(unsigned n)
 {
-        return (unsigned)unit_random(n);
+        return sim_random_any(&random_state, n);
 }
 
 static bool is_free(unsigned start, unsigned n)
@@ -396,11 +402,13 @@ static void show(const uint32_t *order, size_t n)
 
 int main(int argc, char **argv)
 {
-        unsigned long episodes = argc > 1 ? strtoul(argv[1], NULL, 0) : 200000, unclear = 0, other_order = 0;
+        struct sim_options o = sim_options_parse(argc, argv, 20000000);
+        unsigned long episodes = 0, unclear = 0, other_order = 0;
+        uint64_t steps = 0;
 
-        all = argc > 2 && strcmp(argv[2], "all") == 0;
-        unit_random_start();
-        for (unsigned long i = 0; i < episodes; i++) {
+        all = o.all;
+        random_state.state = o.seed;
+        for (; steps < o.steps; episodes++) {
                 uint32_t order[EVENTS];
                 size_t n = 0;
                 unsigned calls = 10 + any(120);
@@ -408,9 +416,9 @@ int main(int argc, char **argv)
                 int r;
 
                 begin_episode();
-                while (calls-- && n_journal < EVENTS / 2)
+                for (; calls-- && n_journal < EVENTS / 2; steps++)
                         step(true);
-                while (!quiescent())
+                for (; !quiescent(); steps++)
                         step(false);
                 q.n = n_journal;
                 r = order_find(&q, order, &n);
@@ -419,7 +427,7 @@ int main(int argc, char **argv)
                         continue;
                 }
                 if (r < 0 || !is_true(order, n, false)) {
-                        printf("episode %lu: result %d, and that is not how it was\n", i, r);
+                        printf("episode %lu: result %d, and that is not how it was\n", episodes, r);
                         show(order, n);
                         is_true(order, n, true);
                         return EXIT_FAILURE;
@@ -431,6 +439,7 @@ int main(int argc, char **argv)
                         }
         }
         region_clear(&certain);
-        printf("%lu episodes, %lu in another order than read, %lu unclear\n", episodes, other_order, unclear);
+        printf("seed %llu: %llu steps, %lu episodes, %lu in another order than read, %lu unclear\n",
+               (unsigned long long)o.seed, (unsigned long long)steps, episodes, other_order, unclear);
         return EXIT_SUCCESS;
 }
