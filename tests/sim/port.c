@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The pager's way to the simulated client: as client/port.c, with the simulated kernel's functions for system calls. In
+ * front of each, and behind some, others may come in between.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "world.h"
+
+static unsigned page_of(uint64_t addr)
+{
+        if (addr < SIM_BASE || addr > sim_address(SIM_PAGES) || addr % PAGE_SIZE_)
+                sim_fail("the pager asks for address 0x%llx", (unsigned long long)addr);
+        return (unsigned)((addr - SIM_BASE) / PAGE_SIZE_);
+}
+
+static unsigned pages(uint64_t len)
+{
+        return (unsigned)(len / PAGE_SIZE_);
+}
+
+static int64_t bytes(int r)
+{
+        return r > 0 ? r * (int64_t)PAGE_SIZE_ : r;
+}
+
+static int port_read(struct port *p, struct uffd_msg *msgs, unsigned n)
+{
+        unsigned got = 0;
+
+        (void)p;
+        world_between();
+        while (got < n && kernel_uffd_read(&world.mm, &msgs[got])) {
+                const struct uffd_msg *m = &msgs[got++];
+
+                if (m->event == UFFD_EVENT_PAGEFAULT)
+                        sim_say("daemon: reads a fault on page %u", page_of(page_floor(m->arg.pagefault.address)));
+                else if (m->event == UFFD_EVENT_REMAP)
+                        sim_say("daemon: reads REMAP %u-%u to %u", page_of(m->arg.remap.from),
+                                page_of(m->arg.remap.from + m->arg.remap.len) - 1, page_of(m->arg.remap.to));
+                else
+                        sim_say("daemon: reads %s %u-%u", m->event == UFFD_EVENT_UNMAP ? "UNMAP" : "REMOVE",
+                                page_of(m->arg.remove.start), page_of(m->arg.remove.end) - 1);
+                world_between();
+        }
+        return (int)got;
+}
+
+static int64_t port_copy(struct port *p, uint64_t dst, const void *src, uint64_t len)
+{
+        static bool refused[SIM_PAGES];
+        uint64_t content;
+        int r;
+
+        (void)p;
+        world_between();
+        r = kernel_uffd_copy(&world.mm, page_of(dst), pages(len), src);
+        memcpy(&content, src, sizeof(content));
+        if (r == -EAGAIN && refused[page_of(dst)])
+                return r; /* said already */
+        refused[page_of(dst)] = r == -EAGAIN;
+        sim_say("daemon: COPY %u, %u pages (content %llu): %d", page_of(dst), pages(len),
+                (unsigned long long)(content & ~SIM_TAG), r);
+        return bytes(r);
+}
+
+static int64_t port_zeropage(struct port *p, uint64_t dst, uint64_t len)
+{
+        int r;
+
+        (void)p;
+        world_between();
+        r = kernel_uffd_zeropage(&world.mm, page_of(dst), pages(len));
+        sim_say("daemon: ZEROPAGE %u, %u pages: %d", page_of(dst), pages(len), r);
+        return bytes(r);
+}
+
+static int64_t port_poison(struct port *p, uint64_t dst, uint64_t len)
+{
+        int r;
+
+        (void)p;
+        world_between();
+        kernel_uffd_protect(&world.mm, page_of(dst), pages(len), false);
+        world_between();
+        r = kernel_uffd_poison(&world.mm, page_of(dst), pages(len));
+        sim_say("daemon: POISON %u: %d", page_of(dst), r);
+        return bytes(r);
+}
+
+static int port_wake(struct port *p, uint64_t start, uint64_t len)
+{
+        (void)p;
+        world_between();
+        sim_say("daemon: WAKE %u", page_of(start));
+        kernel_uffd_wake(&world.mm, page_of(start), pages(len));
+        return 0;
+}
+
+static int protect(uint64_t start, uint64_t len, bool on)
+{
+        int r;
+
+        world_between();
+        r = kernel_uffd_protect(&world.mm, page_of(start), pages(len), on);
+        sim_say("daemon: %s %u-%u: %d", on ? "marks" : "unmarks", page_of(start), page_of(start + len) - 1, r);
+        return r;
+}
+
+static int port_mark(struct port *p, uint64_t start, uint64_t len)
+{
+        (void)p;
+        return protect(start, len, true);
+}
+
+static int port_unmark(struct port *p, uint64_t start, uint64_t len)
+{
+        (void)p;
+        return protect(start, len, false);
+}
+
+static int set_registered(uint64_t start, uint64_t len, bool on)
+{
+        int r;
+
+        world_between();
+        r = kernel_uffd_register(&world.mm, page_of(start), pages(len), on);
+        sim_say("daemon: %s %u-%u: %d", on ? "REGISTER" : "UNREGISTER", page_of(start), page_of(start + len) - 1, r);
+        return r;
+}
+
+static int port_enlist(struct port *p, uint64_t start, uint64_t len)
+{
+        (void)p;
+        return set_registered(start, len, true);
+}
+
+static int port_discharge(struct port *p, uint64_t start, uint64_t len)
+{
+        (void)p;
+        return set_registered(start, len, false);
+}
+
+static bool port_changing(struct port *p)
+{
+        (void)p;
+        world_between();
+        return !world.mm.gone && world.mm.changing;
+}
+
+static void port_kick(struct port *p)
+{
+        (void)p;
+        task_wake(&world.agent);
+}
+
+static void port_ungate(struct port *p)
+{
+        (void)p; /* the agent looks by itself, see agent_can_go() */
+}
+
+static int port_memory(struct port *p, struct procfs_memory *out)
+{
+        (void)p;
+        world_between();
+        if (world.mm.gone)
+                return -ESRCH;
+        *out = (struct procfs_memory){ .mapped = kernel_size(&world.mm) * PAGE_SIZE_, .anonymous = world.ballast };
+        for (unsigned i = 0; i < SIM_PAGES; i++)
+                out->anonymous += world.mm.pte[i].kind == PTE_PAGE ? PAGE_SIZE_ : 0;
+        out->resident = out->anonymous;
+        return 0;
+}
+
+/* The list is read mapping by mapping. */
+static int port_mappings(struct port *p, int (*fn)(const struct procfs_mapping *m, void *arg), void *arg)
+{
+        unsigned at = 0;
+        int r = 0;
+
+        (void)p;
+        while (r == 0) {
+                struct procfs_mapping m = { .anonymous = true, .name = "" };
+                const struct sim_vma *v = NULL;
+
+                world_between();
+                if (world.mm.gone)
+                        return -ESRCH;
+                for (unsigned i = 0; i < world.mm.n_vmas && !v; i++)
+                        if (world.mm.vma[i].end > at)
+                                v = &world.mm.vma[i];
+                if (!v)
+                        break;
+                m.start = sim_address(v->start);
+                m.end = sim_address(v->end);
+                m.readable = v->readable;
+                m.writable = v->writable;
+                at = v->end;
+                r = fn(&m, arg);
+        }
+        return r;
+}
+
+static bool is_present(const struct sim_pte *e)
+{
+        return e->kind == PTE_PAGE;
+}
+
+static bool is_marked(const struct sim_pte *e)
+{
+        return e->kind == PTE_NONE && e->wp;
+}
+
+static bool is_taken(const struct sim_pte *e)
+{
+        return e->kind != PTE_NONE || e->wp;
+}
+
+/* PAGEMAP_SCAN */
+static int scan(bool (*wanted)(const struct sim_pte *e), uint64_t start, uint64_t end, struct procfs_run *runs,
+                unsigned max_runs, uint64_t max_pages, uint64_t *next)
+{
+        unsigned at, n = 0;
+
+        world_between();
+        if (world.mm.gone)
+                return -ESRCH;
+        for (at = page_of(start); at < page_of(end); at++) {
+                if (!wanted(&world.mm.pte[at]))
+                        continue;
+                if (max_pages-- == 0)
+                        break;
+                if (n && runs[n - 1].end == sim_address(at)) {
+                        runs[n - 1].end += PAGE_SIZE_;
+                        continue;
+                }
+                if (n == max_runs)
+                        break;
+                runs[n++] = (struct procfs_run){ sim_address(at), sim_address(at + 1) };
+        }
+        *next = sim_address(at);
+        return (int)n;
+}
+
+static int port_present(struct port *p, uint64_t start, uint64_t end, struct procfs_run *runs, unsigned max_runs,
+                        uint64_t max_pages, uint64_t *next)
+{
+        (void)p;
+        return scan(is_present, start, end, runs, max_runs, max_pages, next);
+}
+
+static int port_marked(struct port *p, uint64_t start, uint64_t end, struct procfs_run *runs, unsigned max_runs,
+                       uint64_t *next)
+{
+        (void)p;
+        return scan(is_marked, start, end, runs, max_runs, UINT64_MAX, next);
+}
+
+static int port_taken(struct port *p, uint64_t start, uint64_t end, struct procfs_run *runs, unsigned max_runs,
+                      uint64_t *next)
+{
+        (void)p;
+        return scan(is_taken, start, end, runs, max_runs, UINT64_MAX, next);
+}
+
+static uint64_t port_now(struct port *p)
+{
+        (void)p;
+        return world.now;
+}
+
+static void port_timer(struct port *p, uint64_t at)
+{
+        (void)p;
+        if (world.timer_at == 0 || at < world.timer_at)
+                world.timer_at = at ? at : 1;
+}
+
+static void port_again(struct port *p)
+{
+        (void)p;
+        world.again = true;
+}
+
+static void port_forked(struct port *p, int fd)
+{
+        (void)p;
+        sim_fail("a fork was told of: descriptor %d", fd);
+}
+
+/* Only where there is no telling, which ARCHITECTURE.md says there may be. */
+static void port_kill(struct port *p, const char *why)
+{
+        (void)p;
+        if (!strstr(why, "it cannot be told which pages are where"))
+                sim_fail("the client is killed: %s", why);
+        sim_say("daemon: kills the client: %s", why);
+        world.killed = world.mm.gone = true;
+}
+
+const struct port_ops sim_port_ops = {
+        .read = port_read,
+        .copy = port_copy,
+        .zeropage = port_zeropage,
+        .poison = port_poison,
+        .wake = port_wake,
+        .mark = port_mark,
+        .unmark = port_unmark,
+        .enlist = port_enlist,
+        .discharge = port_discharge,
+        .changing = port_changing,
+        .kick = port_kick,
+        .ungate = port_ungate,
+        .memory = port_memory,
+        .mappings = port_mappings,
+        .present = port_present,
+        .marked = port_marked,
+        .taken = port_taken,
+        .now = port_now,
+        .timer = port_timer,
+        .again = port_again,
+        .forked = port_forked,
+        .kill = port_kill,
+};

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * All that there is in one episode of the simulation of the pager: a client (kernel.h, client.h, its agent), a store,
+ * and the real pager between them. An episode begins from nothing, goes through a list of steps, comes to rest, is
+ * checked, and ends; what happens in a step depends on the step's own seed and on what there is alone. So an
+ * episode can be run again with some of its steps left out.
+ */
+#ifndef TESTS_SIM_WORLD_H
+#define TESTS_SIM_WORLD_H
+
+#include "idle/idle.h"
+#include "kernel.h"
+#include "pager/event.h"
+#include "pager/evict.h"
+#include "pager/fault.h"
+#include "pager/space.h"
+#include "random.h"
+
+#define SIM_SLOTS    64u
+#define SIM_LOCS     128u
+#define SIM_IOS      64u
+#define SIM_VERSIONS 65536u
+#define SIM_LIMIT    (UINT64_C(64) << 20)
+#define SIM_TAG      (UINT64_C(0x5e) << 56) /* in each content that a program wrote */
+#define SIM_GARBAGE  UINT64_C(0xbad0000000000000)
+
+enum actor {
+        ACTOR_THREADS, /* one of them */
+        ACTOR_AGENT,
+        ACTOR_UFFD, /* the daemon: its userfaultfd can be read */
+        ACTOR_EVENTFD,
+        ACTOR_TIMER,
+        ACTOR_AGAIN,
+        ACTOR_STORE,    /* an I/O ends */
+        ACTOR_PRESSURE, /* the client's size changes, beside its pages */
+        ACTOR_KERNEL,   /* a signal, memory taken back */
+        N_ACTORS
+};
+
+/* What is different from episode to episode. */
+struct sim_config {
+        unsigned weight[N_ACTORS];
+        unsigned n_threads, n_slots, n_fetches;
+        unsigned pages;                     /* that mappings can be at: the fewer, the more often at the same */
+        unsigned capacity;                  /* of the store, in pages */
+        unsigned read_errors, write_errors; /* one in so many fails, 0: none */
+        unsigned between;   /* in one of so many system calls of the daemon's others come in between, 0: never */
+        unsigned odd_moves; /* one MOVE in so many ends early, or tells less than it did */
+        unsigned end_at;    /* a step at which the client exits; 0: it does not */
+        bool grows;         /* mappings may grow in place, several at once */
+        bool hard_end;      /* it comes to rest without room */
+        bool eager;         /* there is hardly ever room */
+};
+
+struct sim_io {
+        struct store_io *io;
+        uint64_t content[SIM_SLOTS]; /* of a write, when it began */
+};
+
+struct world {
+        struct port port; /* first */
+        struct store store;
+        struct store_port store_port;
+        struct pager pager;
+        struct space space;
+        struct vmpager_ring *ring;
+        void *table;
+
+        struct sim_config config;
+        struct sim_random random;
+        uint64_t steps; /* in all episodes, those in between included */
+        bool draining;  /* no thread begins a new call */
+        bool calm;      /* the threads only read and write for a while */
+        bool trace;
+
+        struct sim_mm mm;
+        struct task thread[SIM_THREADS], agent;
+        bool eventfd;   /* its poll was woken */
+        bool gate_wait; /* the agent waits until ring->reading is 0 */
+
+        uint64_t now, timer_at, ballast;
+        bool again, killed;
+
+        uint32_t refs[SIM_LOCS];
+        uint64_t stored[SIM_LOCS];
+        struct sim_io io[SIM_IOS];
+        unsigned n_ios;
+
+        bool lost[SIM_VERSIONS]; /* the store could not read it */
+};
+
+extern struct world world;
+
+/* What a run found, for whoever started it; in memory that outlives the process. */
+struct sim_result {
+        uint64_t steps, episode, episodes, at, kills, sigbus, faulted, evicted, efault;
+        char kind[160], text[320]; /* why it failed: as a format, and in full */
+};
+
+extern struct sim_result *sim_result;
+
+/* world.c: one episode, with the steps that are named by `kept`, or with all. */
+#define SIM_EPISODE_STEPS 2000u
+void world_episode(uint64_t seed, const uint32_t *kept, unsigned n);
+
+/* A random number of the step's; 0 .. n - 1. */
+static inline unsigned sim_any(unsigned n)
+{
+        return sim_random_any(&world.random, n);
+}
+
+/* world-step.c: one thing happens. */
+void world_step(void);
+
+/* Everything that can do something does, but the timer; that fires. Both return whether anything has happened. */
+bool world_all_go_on(void);
+bool world_run_timer(void);
+
+/* Others may come in between, inside of a system call of the daemon's. */
+void world_between(void);
+
+/* Something is wrong: says what and ends the process. */
+void sim_fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
+
+/* One line of the trace, if there is one. */
+#define sim_say(...)                            \
+        do {                                    \
+                if (world.trace)                \
+                        sim_print(__VA_ARGS__); \
+        } while (0)
+void sim_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* port.c, store.c, agent.c */
+extern const struct port_ops sim_port_ops;
+extern const struct store_ops sim_store_ops;
+void store_end_one(unsigned which);
+void agent_begin(void);
+bool agent_can_go(void);
+
+#endif
