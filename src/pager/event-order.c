@@ -25,6 +25,7 @@
 
 #include "pager/evict.h"
 #include "pager/registration.h"
+#include "util/bug.h"
 #include "util/log.h"
 
 /* As many events while something is always changing: no program does that but by design. */
@@ -161,7 +162,8 @@ void event_note(struct space *s, const struct uffd_msg *msg)
                                           .to = msg->arg.remap.to };
         if (j->remaps == 0 && j->n >= PLAIN_MAX && j->n_forks == 0 && !atomic_load(&s->ring->forks))
                 carry_out_as_read(s);
-        if (!event_are_waiting(s) && e.kind != ORDER_REMAP && !holds_any(s, e.start, e.end)) {
+        if ((!event_are_waiting(s) && e.kind != ORDER_REMAP && !holds_any(s, e.start, e.end)) ||
+            (bug(UNMAP_AS_READ) && e.kind == ORDER_UNMAP)) {
                 carry_out(s, &e);
                 event_unmark(s);
                 return;
@@ -177,7 +179,8 @@ void event_note(struct space *s, const struct uffd_msg *msg)
          * Another mapping may be there now: orders for the one that was must not be carried out on it. And what was
          * written after a REMOVE must not be taken out before that is carried out, which would drop it.
          */
-        evict_cancel_in(s, e.start, e.end);
+        if (!bug(REMOVE_KEEPS_ORDERS) || e.kind != ORDER_REMOVE)
+                evict_cancel_in(s, e.start, e.end);
 }
 
 static void carry_out_forks(struct space *s)

@@ -7,6 +7,7 @@
 
 #include "pager/evict.h"
 #include "pager/fault.h"
+#include "util/bug.h"
 
 static void follow(struct space *s, page_entry e, uint64_t to)
 {
@@ -17,10 +18,12 @@ static void follow(struct space *s, page_entry e, uint64_t to)
                 evict_cancel(s);
                 break;
         case PAGE_STANDBY:
-                s->ring_slots.v[page_index(e)].owner = to;
+                if (!bug(SLOT_NOT_MOVED))
+                        s->ring_slots.v[page_index(e)].owner = to;
                 break;
         case PAGE_FETCHING:
-                s->pager->fetch[page_index(e)].addr = to;
+                if (!bug(FETCH_NOT_MOVED))
+                        s->pager->fetch[page_index(e)].addr = to;
                 fault_list_move(&s->retry, &s->pager->fetch[page_index(e)].faults);
                 break;
         default:

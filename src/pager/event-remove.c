@@ -5,6 +5,7 @@
  * range an absent page comes back only through the pager, so one that is absent now needs no such mark.
  */
 #include "pager/event.h"
+#include "util/bug.h"
 
 #include <errno.h>
 
@@ -14,7 +15,7 @@ static void clear_present(struct space *s, uint64_t start, uint64_t end)
 {
         struct procfs_run run[RUNS];
 
-        while (start < end) {
+        while (start < end && !bug(NO_CLEARED)) {
                 uint64_t next = end;
                 int n = s->port->ops->present(s->port, start, end, run, RUNS, UINT64_MAX, &next);
 

@@ -7,6 +7,7 @@
 
 #include "pager/evict.h"
 #include "pager/fault.h"
+#include "util/bug.h"
 #include "util/log.h"
 
 void event_act(struct space *s, const struct uffd_msg *msg)
@@ -50,7 +51,8 @@ void event_drop_page(struct space *s, uint64_t addr, enum page_state to)
                 store_unref(s->pager->store, page_loc(e), 1);
                 break;
         case PAGE_FETCHING:
-                fault_fetch_drop(s, page_index(e));
+                if (!bug(FETCH_NOT_DROPPED))
+                        fault_fetch_drop(s, page_index(e));
                 break;
         default:
                 break;

@@ -10,6 +10,7 @@
 #include "pager/event.h"
 #include "pager/fault.h"
 #include "pager/registration.h"
+#include "util/bug.h"
 #include "util/log.h"
 
 #define FUTILE_NS    50000000ull
@@ -30,7 +31,8 @@ void evict_item_drop(struct space *s, uint32_t index)
 
 void evict_cancel(struct space *s)
 {
-        atomic_store(&s->ring->epoch, ++s->epoch);
+        if (!bug(NO_EPOCH))
+                atomic_store(&s->ring->epoch, ++s->epoch);
 }
 
 void evict_cancel_in(struct space *s, uint64_t start, uint64_t end)
@@ -193,6 +195,10 @@ static uint32_t take_batch(struct space *s, uint32_t b)
 
         memcpy(result, s->ring->batch[b].result, batch->n_pages);
         for (uint32_t i = 0; i < batch->n_pages; i++) {
+                if (bug(BUSY_IS_MOVED) && result[i] == VMPAGER_RES_BUSY)
+                        result[i] = VMPAGER_RES_MOVED;
+                if (bug(BARE_IS_MARKED) && result[i] == VMPAGER_RES_BARE)
+                        result[i] = VMPAGER_RES_MOVED;
                 struct evict_item *item = &batch->item[i];
                 uint32_t slot = batch->first_slot + moved;
                 bool has_slot = result[i] == VMPAGER_RES_MOVED || result[i] == VMPAGER_RES_BARE;
@@ -299,6 +305,8 @@ void evict_slot_recall(struct space *s, uint32_t slot)
         struct ring_slot *v = &s->ring_slots.v[slot];
 
         v->owner = RING_SLOT_NO_OWNER;
+        if (bug(SLOT_FREED_EARLY))
+                v->writing = 0;
         if (!v->writing)
                 ring_slots_free(&s->ring_slots, slot);
 }

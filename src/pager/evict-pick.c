@@ -10,6 +10,7 @@
 
 #include "idle/idle.h"
 #include "pager/event.h"
+#include "util/bug.h"
 
 #define RUNS 64u
 
@@ -67,7 +68,7 @@ static bool passed_by(struct space *s, uint64_t addr, unsigned round)
                 return false;
         if (c->avoid) {
                 /* Once in a search: one that finds nothing else is to find nothing, and not the same pages again. */
-                c->avoid -= round == 0;
+                c->avoid -= round == 0 || bug(AVOIDS_BRIEFLY);
                 return true;
         }
         return round < MAX_ROUNDS && !s->pager->idle->is_cold(c);

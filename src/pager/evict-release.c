@@ -9,6 +9,7 @@
 #include <stddef.h>
 
 #include "pager/fault.h"
+#include "util/bug.h"
 #include "util/log.h"
 
 static void release_slot(struct space *s, uint32_t slot, store_loc loc, int result)
@@ -16,7 +17,7 @@ static void release_slot(struct space *s, uint32_t slot, store_loc loc, int resu
         struct ring_slot *v = &s->ring_slots.v[slot];
 
         v->writing = 0;
-        if (v->owner == RING_SLOT_NO_OWNER || result < 0) {
+        if (v->owner == RING_SLOT_NO_OWNER || (result < 0 && !bug(WRITE_ERROR_IGNORED))) {
                 store_unref(s->pager->store, loc, 1);
                 if (v->owner == RING_SLOT_NO_OWNER)
                         ring_slots_free(&s->ring_slots, slot);

@@ -11,6 +11,7 @@
 
 #include "pager/event.h"
 #include "pager/evict.h"
+#include "util/bug.h"
 #include "util/log.h"
 
 static uint32_t fetch_number(const struct pager *p, const struct fetch *fetch)
@@ -34,7 +35,8 @@ static void fetch_free(struct pager *p, struct fetch *fetch)
 /* The fetch is over, its page was dealt with. */
 static void fetch_end(struct space *s, struct fetch *fetch)
 {
-        store_unref(s->pager->store, fetch->io.loc, 1);
+        if (!bug(LOCATION_FREED_EARLY))
+                store_unref(s->pager->store, fetch->io.loc, 1);
         budget_unreserve(&s->budget, PAGE_SIZE_);
         fetch_free(s->pager, fetch);
 }
@@ -85,7 +87,7 @@ static void fetch_finish(struct space *s, struct fetch *fetch)
                 fetch_wait(s, fetch);
                 return;
         }
-        if (fetch->result < 0) {
+        if (fetch->result < 0 && !bug(READ_ERROR_IGNORED)) {
                 poison(s, fetch);
                 return;
         }
@@ -128,6 +130,8 @@ void fault_fetch_drop(struct space *s, uint32_t number)
         struct fetch *fetch = &s->pager->fetch[number];
 
         fetch->dropped = true;
+        if (bug(LOCATION_FREED_TWICE))
+                store_unref(s->pager->store, fetch->io.loc, 1);
         fault_list_move(&s->retry, &fetch->faults);
 }
 
@@ -164,4 +168,6 @@ void fault_fetch(struct space *s, struct fault *f)
         fault_list_add(&fetch->faults, f);
         ptable_set(&s->table, f->addr, page_make(PAGE_FETCHING, fetch_number(p, fetch), page_loc(e)) | (e & PAGE_BARE));
         store_submit(p->store_port, &fetch->io);
+        if (bug(LOCATION_FREED_EARLY))
+                store_unref(p->store, fetch->io.loc, 1);
 }

@@ -10,6 +10,7 @@
 
 #include "pager/event.h"
 #include "pager/evict.h"
+#include "util/bug.h"
 #include "util/log.h"
 
 /*
@@ -89,6 +90,8 @@ void fault_fill(struct space *s, struct fault *f)
         }
         len = run_length(s, f);
         r = give_zeros(s, f, len);
+        if (bug(EEXIST_IS_ERROR) && r == -EEXIST)
+                r = -EAGAIN;
         if (r > 0) {
                 /* They were absent, so a REMOVE that was read before has taken effect. */
                 for (uint64_t a = f->addr; a < f->addr + (uint64_t)r; a += PAGE_SIZE_)
@@ -99,6 +102,10 @@ void fault_fill(struct space *s, struct fault *f)
         }
         switch (r) {
         case -EAGAIN:
+                if (bug(EAGAIN_DROPPED)) {
+                        fault_done(s, f, FAULT_STALE);
+                        return;
+                }
                 fault_retry(s, f);
                 return;
         case -EINVAL:

@@ -12,6 +12,7 @@
 
 #include "pager/event.h"
 #include "pager/evict.h"
+#include "util/bug.h"
 #include "util/log.h"
 
 #define MESSAGES 64u
@@ -19,7 +20,7 @@
 
 static bool gate_enter(struct space *s)
 {
-        if (s->posted == s->completed)
+        if (s->posted == s->completed || bug(GATE_IGNORED))
                 return true;
         atomic_store(&s->ring->reading, 1);
         return atomic_load(&s->ring->moving) == 0;
@@ -113,10 +114,12 @@ void fault_receive(struct space *s)
         }
         s->read_pending = false;
         n = s->port->ops->read(s->port, msg, MESSAGES);
+        if (bug(FAULTS_FIRST) && n > 0)
+                act_on_faults(s, msg, n, s->port->ops->now(s->port));
         had_events = n > 0 && act_on_events(s, msg, n);
         if (n >= 0 && n < (int)MESSAGES && event_are_waiting(s))
                 event_settle(s);
-        if (n > 0)
+        if (n > 0 && !bug(FAULTS_FIRST))
                 act_on_faults(s, msg, n, s->port->ops->now(s->port));
         if (n >= 0 && n < (int)MESSAGES)
                 settle(s, had_events);

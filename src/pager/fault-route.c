@@ -11,6 +11,7 @@
 #include "idle/idle.h"
 #include "pager/event.h"
 #include "pager/evict.h"
+#include "util/bug.h"
 
 /*
  * Whether there is a mark at a place. In a child of which it is not known which process it is, an attempt to give zeros
@@ -55,7 +56,7 @@ void fault_route(struct space *s, struct fault *f)
         e = ptable_get(&s->table, f->addr);
         if (lacks_mark(s, f->addr, e)) {
                 /* An mremap() has taken it along, perhaps, and has not told yet. */
-                if (s->port->ops->changing(s->port)) {
+                if (!bug(MISSING_MARK) && s->port->ops->changing(s->port)) {
                         fault_retry(s, f);
                         return;
                 }
@@ -138,7 +139,8 @@ void fault_stall(struct space *s, struct fault *f)
 void fault_retry(struct space *s, struct fault *f)
 {
         fault_wait(s, &s->retry, f);
-        s->port->ops->timer(s->port, s->port->ops->now(s->port) + FAULT_RETRY_NS);
+        if (!bug(NO_RETRY_TIMER))
+                s->port->ops->timer(s->port, s->port->ops->now(s->port) + FAULT_RETRY_NS);
 }
 
 void fault_unstall(struct space *s)

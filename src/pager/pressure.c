@@ -12,6 +12,7 @@
 #include "pager/fault.h"
 #include "pager/registration.h"
 #include "pager/sharing.h"
+#include "util/bug.h"
 #include "util/log.h"
 
 #define TICK_SHORT_NS 500000ull
@@ -60,7 +61,7 @@ void space_tick(struct space *s)
 
         if (s->dying)
                 return;
-        if (is_waiting(s))
+        if (is_waiting(s) && !bug(NO_RETRY_TIMER))
                 fault_receive(s);
         if (s->port->ops->memory(s->port, &m) < 0) {
                 /* Gone, or not known yet which process it is: the end comes through the pidfd, so look again. */
