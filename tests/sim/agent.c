@@ -121,6 +121,24 @@ bool agent_can_go(void)
         return !world.agent.waits;
 }
 
+/* As agent_work(). Nobody forks, so it is never held. */
+static void work(struct agent *a, uint32_t completed)
+{
+        struct vmpager_batch *shared = &a->ring->batch[completed % VMPAGER_RING_BATCHES];
+        struct order o;
+        bool sound = evict_take(a, shared, &o);
+
+        if (sound)
+                evict_reclaim(a, &o);
+        atomic_store(&a->ring->busy, 1);
+        if (sound)
+                evict_carry_out(a, shared, &o);
+        sim_say("agent: has done batch %u", completed);
+        atomic_store(&a->ring->completed, completed + 1);
+        atomic_store(&a->ring->busy, 0);
+        agent_notify(a);
+}
+
 /* As agent_loop(). */
 static void run(struct task *t)
 {
@@ -144,10 +162,7 @@ static void run(struct task *t)
                         task_wait(t, "an order");
                         continue;
                 }
-                evict_batch(&a, &world.ring->batch[completed % VMPAGER_RING_BATCHES]);
-                sim_say("agent: has done batch %u", completed);
-                atomic_store(&world.ring->completed, ++completed);
-                agent_notify(&a);
+                work(&a, completed++);
         }
 }
 

@@ -283,7 +283,7 @@ static void port_again(struct port *p)
         world.again = true;
 }
 
-static void port_forked(struct port *p, int fd)
+static struct space *port_forked(struct port *p, int fd)
 {
         (void)p;
         sim_fail("a fork was told of: descriptor %d", fd);
