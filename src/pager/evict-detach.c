@@ -16,6 +16,12 @@
 #define FUTILE_NS    50000000ull
 #define AVOID_ROUNDS 4
 
+/*
+ * So many batches in a row given back without a reason: the agent cannot evict. It lacks memory for the ring, or the
+ * program has forbidden its system calls (seccomp(2) for all threads).
+ */
+#define VAIN_MAX 16u
+
 struct evict_item *evict_item_at(struct space *s, uint32_t index)
 {
         return &s->batch[index / VMPAGER_BATCH_PAGES].item[index % VMPAGER_BATCH_PAGES];
@@ -106,6 +112,7 @@ static uint32_t post(struct space *s, uint32_t want)
         s->batch[b].n_pages = n;
         s->batch[b].first_slot = first;
         s->batch[b].n_slots = n;
+        s->batch[b].epoch = s->epoch;
         memcpy(wire->run, runs, n_runs * sizeof(runs[0]));
         memset(wire->result, VMPAGER_RES_NONE, n);
         wire->flags = s->shares ? VMPAGER_BATCH_RECLAIM : 0;
@@ -191,7 +198,7 @@ static uint32_t take_batch(struct space *s, uint32_t b)
 {
         struct evict_batch *batch = &s->batch[b];
         uint8_t result[VMPAGER_BATCH_PAGES];
-        uint32_t moved = 0;
+        uint32_t moved = 0, cancelled = 0;
 
         memcpy(result, s->ring->batch[b].result, batch->n_pages);
         for (uint32_t i = 0; i < batch->n_pages; i++) {
@@ -205,6 +212,7 @@ static uint32_t take_batch(struct space *s, uint32_t b)
                 bool in_slot = !item->dropped && take_result(s, item, result[i], slot);
 
                 moved += has_slot;
+                cancelled += result[i] == VMPAGER_RES_CANCELLED;
                 s->stray_marks += item->dropped && has_slot; /* MADV_FREE leaves it */
                 if (has_slot && !in_slot)
                         ring_slots_free(&s->ring_slots, slot);
@@ -212,7 +220,23 @@ static uint32_t take_batch(struct space *s, uint32_t b)
         for (uint32_t i = moved; i < batch->n_slots; i++)
                 ring_slots_free(&s->ring_slots, batch->first_slot + i);
         s->in_flight -= batch->n_pages;
+        if (cancelled < batch->n_pages)
+                s->vain = 0;
+        else if (batch->epoch == s->epoch && !event_are_waiting(s) && !s->port->ops->changing(s->port))
+                s->vain++;
         return moved;
+}
+
+/* An agent that cannot evict is asked seldom; until it can, faults are served beyond the limit. */
+static void look_for_vain(struct space *s, uint32_t before)
+{
+        if (s->vain < VAIN_MAX)
+                return;
+        if (before < VAIN_MAX)
+                log_warning("client %d: its agent thread cannot evict (has the program forbidden system calls to all "
+                            "of its threads, or is there no memory?): it grows beyond its limit",
+                            s->pid);
+        s->futile_until = s->port->ops->now(s->port) + FUTILE_NS;
 }
 
 /* Takes what is completed. What waited for it is routed, or left to be tried again. False: the client is ended. */
@@ -293,8 +317,11 @@ void evict_abandon(struct space *s)
 
 void evict_completed(struct space *s)
 {
+        uint32_t vain = s->vain;
+
         if (s->dying || !collect(s, true))
                 return;
+        look_for_vain(s, vain);
         fault_gate_open(s);
         fault_unstall(s);
         evict_kick(s);

@@ -54,6 +54,17 @@ static bool is_waiting(const struct space *s)
                s->table.bare;
 }
 
+/*
+ * The agent's eventfd tells of all of this. But a program can have forbidden all of its threads to write (seccomp(2)).
+ */
+static void look_at_ring(struct space *s)
+{
+        if (atomic_load(&s->ring->completed) != s->completed)
+                evict_completed(s);
+        else if (s->read_pending)
+                fault_receive(s);
+}
+
 void space_tick(struct space *s)
 {
         uint64_t now = s->port->ops->now(s->port), next;
@@ -61,6 +72,7 @@ void space_tick(struct space *s)
 
         if (s->dying)
                 return;
+        look_at_ring(s);
         if (is_waiting(s) && !bug(NO_RETRY_TIMER))
                 fault_receive(s);
         if (s->port->ops->memory(s->port, &m) < 0) {

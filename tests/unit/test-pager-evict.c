@@ -360,6 +360,81 @@ START_TEST(test_move_gate)
 }
 END_TEST
 
+/* The agent may not write to its eventfd: what it has done, and that it has left the gate, is seen all the same. */
+START_TEST(test_silent_agent)
+{
+        struct rig *r = rig_new();
+
+        rig_put_many(r, 0, 20, 1);
+        rig_evict_to(r, 0, 20, PAGE_EVICTING);
+        atomic_store(&r->ring->moving, 1);
+        rig_move(r);
+        rig_touch(r, 3);
+        rig_receive(r);
+        ck_assert(r->space.read_pending);
+        atomic_store(&r->ring->moving, 0);
+        rig_tick(r, 1000000);
+        ck_assert(!r->space.read_pending);
+        atomic_store(&r->ring->completed, r->moved);
+        rig_tick(r, 1000000);
+        ck_assert(rig_holds(r, 3, 1));
+        rig_expect(r, 4, 16, PAGE_STANDBY);
+        rig_store(r, 0);
+        rig_free(r);
+}
+END_TEST
+
+/* The agent can do nothing (its system calls are forbidden): pages at the limit come all the same. */
+START_TEST(test_helpless_agent)
+{
+        struct rig *r = rig_new();
+
+        rig_put_many(r, 0, 20, 1);
+        rig_evict_to(r, 0, 20, PAGE_STORED);
+        for (unsigned i = RIG_MAPPED; i < RIG_PAGES; i++)
+                r->page[i].mapped = true; /* there is always more to try */
+        rig_put_many(r, 100, RIG_PAGES - 100, 2);
+        for (unsigned i = 100; i < RIG_PAGES; i++)
+                r->page[i].result = VMPAGER_RES_CANCELLED;
+        rig_press(r);
+        touch_all(r, 0, 20);
+        for (unsigned i = 0; i < 40 && r->space.stalled.head; i++) {
+                rig_agent(r);
+                rig_tick(r, 1000000);
+        }
+        rig_store(r, 0);
+        ck_assert(rig_holds_many(r, 0, 20, 1));
+        ck_assert(rig_holds_many(r, 100, RIG_PAGES - 100, 2));
+
+        /* It is asked again, and is well. */
+        for (unsigned i = 100; i < RIG_PAGES; i++)
+                r->page[i].result = VMPAGER_RES_NONE;
+        rig_press(r);
+        rig_agent(r);
+        ck_assert_uint_eq(r->space.vain, 0);
+        ck_assert_uint_gt(r->space.stats.evicted_pages, 20);
+        rig_free(r);
+}
+END_TEST
+
+/* A batch that was given back because mappings changed says nothing of the agent. */
+START_TEST(test_cancelled_agent)
+{
+        struct rig *r = rig_new();
+
+        rig_put_many(r, 0, 20, 1);
+        for (unsigned i = 0; i < 20; i++)
+                r->page[i].result = VMPAGER_RES_CANCELLED;
+        for (unsigned i = 0; i < 40; i++) {
+                rig_press(r);
+                evict_cancel(&r->space);
+                rig_agent(r);
+        }
+        ck_assert_uint_eq(r->space.vain, 0);
+        rig_free(r);
+}
+END_TEST
+
 /* _i: what is under way when the client goes: a batch, one that was moved, writes, reads, reads not installed yet. */
 START_TEST(test_end)
 {
@@ -398,6 +473,9 @@ int main(void)
         tcase_add_test(tc, test_store_full);
         tcase_add_test(tc, test_store_full_at_limit);
         tcase_add_test(tc, test_move_gate);
+        tcase_add_test(tc, test_silent_agent);
+        tcase_add_test(tc, test_helpless_agent);
+        tcase_add_test(tc, test_cancelled_agent);
         tcase_add_loop_test(tc, test_end, 0, 5);
         return unit_run("pager-evict", tc);
 }
