@@ -9,6 +9,7 @@
 #include "util/cleanup.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Longer than any line of maps: 4095 bytes of path, each perhaps escaped as \ooo, behind the numbers. */
@@ -181,10 +182,14 @@ static int query_mappings(int fd, bool *known, int (*fn)(const struct procfs_map
 
 int procfs_mappings(const struct procfs *p, int (*fn)(const struct procfs_mapping *m, void *arg), void *arg)
 {
-        _cleanup_(closep) int fd = procfs_open_in(p->dir, "maps");
+        _cleanup_(closep) int fd = -1;
+        char name[32] = "maps";
         bool known;
         int r;
 
+        if (p->tid)
+                snprintf(name, sizeof(name), "task/%d/maps", (int)p->tid);
+        fd = procfs_open_in(p->dir, name);
         if (fd < 0)
                 return fd;
         r = query_mappings(fd, &known, fn, arg);

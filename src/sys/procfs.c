@@ -4,8 +4,9 @@
  * answer -ESRCH, whoever has the pid then. What remains is the moment of opening, and there the order helps: the
  * directory is opened first, and if the pidfd then still says "alive", the pid cannot have been reused before.
  *
- * A process that is on its way out has no memory map any more, and so has one whose main thread ended before the
- * others: statm and maps are then empty. A live one always has at least one mapping, so both are -ESRCH.
+ * A thread that has ended has no memory map any more: where it is the first, which stays until the others have ended
+ * too (pthread_exit() in main), statm and maps are empty. Another thread's are looked at then. A live process
+ * always has at least one mapping, so both are -ESRCH when no thread has any.
  */
 #include "sys/procfs.h"
 
@@ -21,6 +22,9 @@
 #include <string.h>
 
 #define SCAN_RUNS 256
+
+/* Threads that are looked at when the first has ended: only those that end at this moment are passed by. */
+#define THREADS_MOST 64
 
 static int gone(int code)
 {
@@ -69,7 +73,7 @@ int procfs_open(struct procfs *p, pid_t pid, int pidfd)
         pagemap = procfs_open_in(dir, "pagemap");
         if (pagemap < 0)
                 return pagemap;
-        *p = (struct procfs){ take_fd(&dir), take_fd(&statm), take_fd(&pagemap) };
+        *p = (struct procfs){ take_fd(&dir), take_fd(&statm), take_fd(&pagemap), 0 };
         return 0;
 }
 
@@ -97,12 +101,12 @@ static ssize_t read_text(int fd, char *buf, size_t len)
         return n;
 }
 
-int procfs_memory(const struct procfs *p, struct procfs_memory *out)
+static int read_memory(int statm, struct procfs_memory *out)
 {
         const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
         unsigned long long size, resident, shared;
         char text[128];
-        ssize_t n = read_text(p->statm, text, sizeof(text));
+        ssize_t n = read_text(statm, text, sizeof(text));
 
         if (n < 0)
                 return (int)n;
@@ -114,6 +118,51 @@ int procfs_memory(const struct procfs *p, struct procfs_memory *out)
         out->resident = resident * page;
         out->anonymous = resident > shared ? (resident - shared) * page : 0; /* the counters are not one snapshot */
         return 0;
+}
+
+static int memory_of_thread(struct procfs *p, pid_t tid, struct procfs_memory *out)
+{
+        _cleanup_(closep) int statm = -1;
+        char name[32];
+        int r;
+
+        snprintf(name, sizeof(name), "task/%d/statm", (int)tid);
+        statm = procfs_open_in(p->dir, name);
+        if (statm < 0)
+                return statm;
+        r = read_memory(statm, out);
+        if (r < 0)
+                return r;
+        closep(&p->statm);
+        p->statm = take_fd(&statm);
+        p->tid = tid;
+        return 0;
+}
+
+/* The first thread that has its memory still stands for the process. */
+static int memory_of_any_thread(struct procfs *p, struct procfs_memory *out)
+{
+        int fd = openat(p->dir, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = -ESRCH;
+        DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+        struct dirent *entry;
+
+        if (!dir) {
+                r = gone(-errno);
+                closep(&fd);
+                return r;
+        }
+        for (unsigned n = 0; r == -ESRCH && n < THREADS_MOST && (entry = readdir(dir)); n++)
+                if (entry->d_name[0] != '.')
+                        r = memory_of_thread(p, (pid_t)strtol(entry->d_name, NULL, 10), out);
+        closedir(dir);
+        return r;
+}
+
+int procfs_memory(struct procfs *p, struct procfs_memory *out)
+{
+        int r = read_memory(p->statm, out);
+
+        return r == -ESRCH ? memory_of_any_thread(p, out) : r;
 }
 
 /* What a scan looks for: these bits set, those of `without` not, and at least one of `any` if there are any. */

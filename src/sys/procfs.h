@@ -15,11 +15,12 @@ struct procfs {
         int dir; /* /proc/PID */
         int statm;
         int pagemap;
+        pid_t tid; /* the thread that stands for the process: 0 the first, another once that has ended */
 };
 
-#define PROCFS_NONE        \
-        {                  \
-                -1, -1, -1 \
+#define PROCFS_NONE           \
+        {                     \
+                -1, -1, -1, 0 \
         }
 
 /* Opens what is read often. Returns 0 or a negative errno (-ESRCH: the process is gone). */
@@ -29,13 +30,16 @@ void procfs_close(struct procfs *p);
 /* Opens one of its files to be read. Returns the descriptor or a negative errno. */
 int procfs_open_in(int dir, const char *name);
 
-/* Memory of the process in bytes, from statm (Linux 6.2 and newer: off by at most some 64 pages a CPU). */
+/*
+ * Memory of the process in bytes, from statm (Linux 6.2 and newer: off by at most some 64 pages a CPU). When the first
+ * thread has ended before the others, another one stands for the process from then on.
+ */
 struct procfs_memory {
         uint64_t mapped;    /* size of all mappings */
         uint64_t anonymous; /* resident anonymous memory: resident minus shared */
         uint64_t resident;
 };
-int procfs_memory(const struct procfs *p, struct procfs_memory *out);
+int procfs_memory(struct procfs *p, struct procfs_memory *out);
 
 struct procfs_mapping {
         uint64_t start, end;

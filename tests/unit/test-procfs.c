@@ -5,6 +5,7 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -135,6 +136,67 @@ START_TEST(test_gone)
         ck_assert_int_eq(parent, getpid());
         close(pidfd);
         procfs_close(&p);
+}
+END_TEST
+
+static void *outlive(void *arg)
+{
+        char byte;
+
+        (void)!read(*(int *)arg, &byte, 1); /* until the test closes the other end */
+        _exit(0);
+}
+
+/* A process whose first thread ends when the pipe says so, and another goes on. */
+static pid_t headless(int go, int end)
+{
+        static int fd;
+        pthread_t thread;
+        pid_t pid = fork();
+        char byte;
+
+        if (pid)
+                return pid;
+        fd = end;
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (pthread_create(&thread, NULL, outlive, &fd) != 0 || read(go, &byte, 1) != 1)
+                _exit(1);
+        syscall(SYS_exit, 0);
+        _exit(1);
+}
+
+/* The first thread's files are empty once it has ended; what is told is the others', which are the same memory. */
+START_TEST(test_headless)
+{
+        int go[2], end[2], calls = 0, more = 0, pidfd;
+        struct procfs p = PROCFS_NONE;
+        struct procfs_memory before, after = { 0 };
+        pid_t pid;
+
+        ck_assert(pipe2(go, O_CLOEXEC) == 0 && pipe2(end, O_CLOEXEC) == 0);
+        pid = headless(go[0], end[0]);
+        close(end[0]);
+        pidfd = pidfd_of(pid);
+        ck_assert_int_eq(procfs_open(&p, pid, pidfd), 0);
+        ck_assert_int_eq(procfs_memory(&p, &before), 0);
+        ck_assert_int_eq(write(go[1], "g", 1), 1);
+        while (p.tid == 0) /* bounded by the test's timeout */
+                ck_assert_int_eq(procfs_memory(&p, &after), 0);
+        ck_assert_int_ne(p.tid, pid);
+        ck_assert_uint_ge(after.mapped, before.mapped / 2);
+        ck_assert_uint_gt(after.anonymous, 0);
+        ck_assert_int_eq(procfs_mappings(&p, count, &calls), 0);
+        ck_assert_int_gt(calls, 1);
+        kill(pid, SIGKILL);
+        ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+        ck_assert_int_eq(procfs_memory(&p, &after), -ESRCH);
+        ck_assert_int_eq(procfs_mappings(&p, count, &more), -ESRCH);
+        ck_assert_int_eq(more, 0);
+        close(pidfd);
+        procfs_close(&p);
+        close(go[0]);
+        close(go[1]);
+        close(end[1]);
 }
 END_TEST
 
@@ -566,6 +628,7 @@ int main(void)
         tcase_add_test(tc, test_open);
         tcase_add_test(tc, test_reused_pid);
         tcase_add_test(tc, test_gone);
+        tcase_add_test(tc, test_headless);
         tcase_add_test(tc, test_memory);
         tcase_add_test(tc, test_mapping_kinds);
         tcase_add_test(tc, test_mapping_walk);
