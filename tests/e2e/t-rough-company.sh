@@ -1,0 +1,13 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# timeout: 240
+# Programs that have a userfaultfd of their own, or a tracer, stay right.
+. "$(dirname "$0")/rough.sh"
+skip_without strace
+rough_daemon
+
+rough_case "a userfaultfd of its own" rough-limits own-userfaultfd
+
+# The tracer is paged too, and hears of every system call of the agent's.
+rough_case "strace -f" rough-files walk-threads strace -f -o trace
+check_num "calls of the agent in the trace" "$(grep -c "mincore(" trace || true)" -ge 100
