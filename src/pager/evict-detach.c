@@ -16,12 +16,6 @@
 #define FUTILE_NS    50000000ull
 #define AVOID_ROUNDS 4
 
-/*
- * So many batches in a row given back without a reason: the agent cannot evict. It lacks memory for the ring, or the
- * program has forbidden its system calls (seccomp(2) for all threads).
- */
-#define VAIN_MAX 16u
-
 struct evict_item *evict_item_at(struct space *s, uint32_t index)
 {
         return &s->batch[index / VMPAGER_BATCH_PAGES].item[index % VMPAGER_BATCH_PAGES];
@@ -193,12 +187,42 @@ static bool take_result(struct space *s, struct evict_item *item, uint8_t result
         return false;
 }
 
+/*
+ * Counts what the agent could not take. Where that was as much as the client has, nothing of it can be evicted: it is
+ * locked, pinned or shared by fork, or the agent can do nothing. It is asked seldom then, and faults are served
+ * beyond the limit.
+ */
+static void count_vain(struct space *s, const struct evict_batch *batch, const uint8_t *result)
+{
+        uint64_t all = s->budget.resident / PAGE_SIZE_, before = s->vain;
+        uint32_t vain = 0, cancelled = 0;
+
+        for (uint32_t i = 0; i < batch->n_pages; i++) {
+                cancelled += result[i] == VMPAGER_RES_CANCELLED;
+                vain += result[i] == VMPAGER_RES_BUSY || result[i] == VMPAGER_RES_REFUSED;
+        }
+        if (vain + cancelled < batch->n_pages) {
+                s->vain = 0;
+                return;
+        }
+        if (cancelled && (batch->epoch != s->epoch || s->journal.n || s->port->ops->changing(s->port)))
+                return;
+        s->vain += batch->n_pages;
+        if (s->vain < all)
+                return;
+        if (cancelled == batch->n_pages && before < all)
+                log_warning("client %d: its agent thread cannot evict (has the program forbidden system calls to all "
+                            "of its threads, or is there no memory?): it grows beyond its limit",
+                            s->pid);
+        s->futile_until = s->port->ops->now(s->port) + FUTILE_NS;
+}
+
 /* Takes one batch's results; the pages whose bytes came are in the batch's first slots afterwards. */
 static uint32_t take_batch(struct space *s, uint32_t b)
 {
         struct evict_batch *batch = &s->batch[b];
         uint8_t result[VMPAGER_BATCH_PAGES];
-        uint32_t moved = 0, cancelled = 0;
+        uint32_t moved = 0;
 
         memcpy(result, s->ring->batch[b].result, batch->n_pages);
         for (uint32_t i = 0; i < batch->n_pages; i++) {
@@ -212,7 +236,6 @@ static uint32_t take_batch(struct space *s, uint32_t b)
                 bool in_slot = !item->dropped && take_result(s, item, result[i], slot);
 
                 moved += has_slot;
-                cancelled += result[i] == VMPAGER_RES_CANCELLED;
                 s->stray_marks += item->dropped && has_slot; /* MADV_FREE leaves it */
                 if (has_slot && !in_slot)
                         ring_slots_free(&s->ring_slots, slot);
@@ -220,23 +243,8 @@ static uint32_t take_batch(struct space *s, uint32_t b)
         for (uint32_t i = moved; i < batch->n_slots; i++)
                 ring_slots_free(&s->ring_slots, batch->first_slot + i);
         s->in_flight -= batch->n_pages;
-        if (cancelled < batch->n_pages)
-                s->vain = 0;
-        else if (batch->epoch == s->epoch && !event_are_waiting(s) && !s->port->ops->changing(s->port))
-                s->vain++;
+        count_vain(s, batch, result);
         return moved;
-}
-
-/* An agent that cannot evict is asked seldom; until it can, faults are served beyond the limit. */
-static void look_for_vain(struct space *s, uint32_t before)
-{
-        if (s->vain < VAIN_MAX)
-                return;
-        if (before < VAIN_MAX)
-                log_warning("client %d: its agent thread cannot evict (has the program forbidden system calls to all "
-                            "of its threads, or is there no memory?): it grows beyond its limit",
-                            s->pid);
-        s->futile_until = s->port->ops->now(s->port) + FUTILE_NS;
 }
 
 /* Takes what is completed. What waited for it is routed, or left to be tried again. False: the client is ended. */
@@ -317,11 +325,8 @@ void evict_abandon(struct space *s)
 
 void evict_completed(struct space *s)
 {
-        uint32_t vain = s->vain;
-
         if (s->dying || !collect(s, true))
                 return;
-        look_for_vain(s, vain);
         fault_gate_open(s);
         fault_unstall(s);
         evict_kick(s);

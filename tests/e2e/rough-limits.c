@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Programs that leave themselves next to nothing: resource limits, a userfaultfd of their own in the midst, an address
- * space without chance. See rough.h.
+ * space without chance, memory that cannot be moved. See rough.h.
  */
 #include "rough.h"
 
+#include <linux/io_uring.h>
 #include <linux/userfaultfd.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/personality.h>
 #include <sys/resource.h>
+#include <sys/uio.h>
 
 static void lower(int resource, rlim_t to)
 {
@@ -94,6 +96,42 @@ static void not_random(void)
         rough_must(mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED);
 }
 
+/* --- memory that cannot be moved, four times the limit ----------------------------------------------------- */
+
+static void locked(void)
+{
+        rough_must(mlock(memory, n_pages * PAGE) == 0);
+}
+
+static void all_locked(void)
+{
+        rough_must(mlockall(MCL_CURRENT | MCL_FUTURE) == 0);
+        rough_pass(&part[0]);
+        rough_must(mmap(NULL, 64 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED);
+}
+
+/* Locked and let go, again and again: what can be moved again is. */
+static void locked_at_times(void)
+{
+        for (int i = 0; i < 3; i++) {
+                locked();
+                rough_pass(&part[0]);
+                rough_must(munlock(memory, n_pages * PAGE) == 0);
+                rough_pass(&part[0]);
+        }
+}
+
+/* Pinned for I/O, as a buffer of an io_uring. */
+static void pinned(void)
+{
+        struct iovec iov = { memory, n_pages * PAGE };
+        struct io_uring_params params = { 0 };
+        int ring = (int)syscall(SYS_io_uring_setup, 4, &params);
+
+        rough_must(ring >= 0);
+        rough_must(syscall(SYS_io_uring_register, ring, IORING_REGISTER_BUFFERS, &iov, 1) == 0);
+}
+
 /* --- a userfaultfd of its own ------------------------------------------------------------------------------ */
 
 #define OWN_PAGES 4096ul /* as much as the limit */
@@ -171,6 +209,10 @@ int main(int argc, char **argv)
                 { "all", 2, all_little },
                 { "stack", 1, stack },
                 { "not-random", 1, not_random },
+                { "mlock", 2, locked },
+                { "mlockall", 1, all_locked },
+                { "mlock-at-times", 1, locked_at_times },
+                { "pinned", 1, pinned },
                 { "own-userfaultfd", 1, own_userfaultfd },
         };
 
