@@ -20,6 +20,9 @@
 #define CALM_NS       1000000000ull
 #define SHARES_NS     20000000ull
 
+/* 64 pages are moved in a fraction of a millisecond: an agent that is in the gate for so long does not run. */
+#define GATE_LONG_NS 5000000000ull
+
 static void look_while_gated(struct space *s, const struct procfs_memory *m)
 {
         bool moving = m->mapped != s->mapped || m->anonymous != s->seen;
@@ -57,12 +60,21 @@ static bool is_waiting(const struct space *s)
 /*
  * The agent's eventfd tells of all of this. But a program can have forbidden all of its threads to write (seccomp(2)).
  */
-static void look_at_ring(struct space *s)
+static void look_at_ring(struct space *s, uint64_t now)
 {
+        uint64_t since = s->gate_since;
+
         if (atomic_load(&s->ring->completed) != s->completed)
                 evict_completed(s);
         else if (s->read_pending)
                 fault_receive(s);
+        s->gate_since = !s->read_pending ? 0 : since ? since : now;
+        if (since && s->read_pending && since != UINT64_MAX && now - since > GATE_LONG_NS) {
+                log_warning("client %d: its agent thread does not come back from moving pages: the program's faults "
+                            "wait (is it stopped?)",
+                            s->pid);
+                s->gate_since = UINT64_MAX; /* said */
+        }
 }
 
 void space_tick(struct space *s)
@@ -72,7 +84,7 @@ void space_tick(struct space *s)
 
         if (s->dying)
                 return;
-        look_at_ring(s);
+        look_at_ring(s, now);
         if (is_waiting(s) && !bug(NO_RETRY_TIMER))
                 fault_receive(s);
         if (s->port->ops->memory(s->port, &m) < 0) {

@@ -156,6 +156,7 @@ struct space {
         struct fault_list retry;   /* met EAGAIN: again after the next events */
         struct fetch *arrived;     /* fetches that met EAGAIN */
         bool read_pending;         /* the agent was in the gate */
+        uint64_t gate_since;       /* ns: it has been there at each look since; 0: it was not at the last */
         bool doubtful;             /* regions holds more than certain, perhaps */
         struct space *unsettled;   /* the parent, events of which may yet be about what this child has; or NULL */
         bool heir;                 /* what is noted may be of memory that it does not have (MADV_DONTFORK) */

@@ -384,6 +384,34 @@ START_TEST(test_silent_agent)
 }
 END_TEST
 
+/* An agent that stays in the gate costs its own program alone, for as long as it does. */
+START_TEST(test_agent_in_gate)
+{
+        struct rig *r = rig_new();
+        unsigned reads;
+
+        rig_put_many(r, 0, 20, 1);
+        rig_evict_to(r, 0, 20, PAGE_EVICTING);
+        atomic_store(&r->ring->moving, 1);
+        rig_move(r);
+        rig_touch(r, 3);
+        rig_receive(r);
+        reads = r->reads;
+        for (unsigned i = 0; i < 20; i++)
+                rig_tick(r, UINT64_C(1000000000));
+        ck_assert_uint_eq(r->reads, reads);
+        ck_assert_uint_eq(r->space.gate_since, UINT64_MAX);
+        atomic_store(&r->ring->moving, 0);
+        rig_tick(r, 1000000);
+        ck_assert_uint_gt(r->reads, reads);
+        ck_assert_uint_eq(r->space.gate_since, 0);
+        rig_complete(r);
+        ck_assert(rig_holds(r, 3, 1));
+        rig_store(r, 0);
+        rig_free(r);
+}
+END_TEST
+
 /*
  * The agent can do nothing (its system calls are forbidden), or there is nothing that it can move (all is pinned,
  * locked, shared by fork): pages at the limit come all the same.
@@ -479,6 +507,7 @@ int main(void)
         tcase_add_test(tc, test_store_full_at_limit);
         tcase_add_test(tc, test_move_gate);
         tcase_add_test(tc, test_silent_agent);
+        tcase_add_test(tc, test_agent_in_gate);
         tcase_add_loop_test(tc, test_helpless_agent, 0, 3);
         tcase_add_test(tc, test_cancelled_agent);
         tcase_add_loop_test(tc, test_end, 0, 5);
