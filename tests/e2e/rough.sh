@@ -131,9 +131,9 @@ neighbour_at_least() {
         [ "$(control_pages neighbour)" -ge "$1" ] || gone "$neighbour_run"
 }
 
-# The neighbour compares half of its memory from now on.
+# The neighbour compares an eighth of its memory from now on; three quarters of that are out.
 neighbour_advances() {
-        wait_for 60 neighbour_at_least $(($(control_pages neighbour) + ROUGH_MIB * 128))
+        wait_for 60 neighbour_at_least $(($(control_pages neighbour) + ROUGH_MIB * 32))
         ! gone "$neighbour_run" || fail "the neighbour has ended: $(control_wrong neighbour; cat neighbour.out)"
 }
 
