@@ -194,7 +194,6 @@ static bool take_result(struct space *s, struct evict_item *item, uint8_t result
  */
 static void count_vain(struct space *s, const struct evict_batch *batch, const uint8_t *result)
 {
-        uint64_t all = s->budget.resident / PAGE_SIZE_, before = s->vain;
         uint32_t vain = 0, cancelled = 0;
 
         for (uint32_t i = 0; i < batch->n_pages; i++) {
@@ -207,13 +206,16 @@ static void count_vain(struct space *s, const struct evict_batch *batch, const u
         }
         if (cancelled && (batch->epoch != s->epoch || s->journal.n || s->port->ops->changing(s->port)))
                 return;
-        s->vain += batch->n_pages;
-        if (s->vain < all)
-                return;
-        if (cancelled == batch->n_pages && before < all)
-                log_warning("client %d: its agent thread cannot evict (has the program forbidden system calls to all "
-                            "of its threads, or is there no memory?): it grows beyond its limit",
-                            s->pid);
+        if (s->vain != UINT64_MAX) {
+                s->vain += batch->n_pages;
+                if (s->vain < s->budget.resident / PAGE_SIZE_)
+                        return;
+                s->vain = UINT64_MAX;
+                if (cancelled == batch->n_pages)
+                        log_warning("client %d: its agent thread cannot evict (has the program forbidden system calls "
+                                    "to all of its threads, or is there no memory?): it grows beyond its limit",
+                                    s->pid);
+        }
         s->futile_until = s->port->ops->now(s->port) + FUTILE_NS;
 }
 
