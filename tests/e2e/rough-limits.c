@@ -174,29 +174,60 @@ static void own_check(void)
                         rough_must(own[p * WORDS + w] == own_word(p, w));
 }
 
+/* A new range, registered with it. False when something else is registered there already. */
+static bool own_register(void)
+{
+        struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+
+        own = mmap(NULL, OWN_PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        rough_must(own != MAP_FAILED);
+        reg.range.start = (uintptr_t)own;
+        reg.range.len = OWN_PAGES * PAGE;
+        if (ioctl(own_fd, UFFDIO_REGISTER, &reg) == 0)
+                return true;
+        rough_must(errno == EBUSY && munmap(own, OWN_PAGES * PAGE) == 0);
+        return false;
+}
+
+static void own_open(void)
+{
+        struct uffdio_api api = { .api = UFFD_API };
+
+        own_fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+        rough_must(own_fd >= 0 && ioctl(own_fd, UFFDIO_API, &api) == 0);
+}
+
 /*
  * The range's faults come to the program, and to it alone; none of its pages are evicted, or they would come a second
  * time, which nobody answers.
  */
-static void own_userfaultfd(void)
+static void own_work(void)
 {
-        struct uffdio_api api = { .api = UFFD_API };
-        struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
         pthread_t handler;
 
-        own_fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
-        own = mmap(NULL, OWN_PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        rough_must(own_fd >= 0 && own != MAP_FAILED);
-        rough_must(ioctl(own_fd, UFFDIO_API, &api) == 0);
-        reg.range.start = (uintptr_t)own;
-        reg.range.len = OWN_PAGES * PAGE;
-        if (ioctl(own_fd, UFFDIO_REGISTER, &reg) < 0)
-                rough_wrong("its own userfaultfd cannot be registered: error %d", errno);
         rough_must((errno = pthread_create(&handler, NULL, own_handler, NULL)) == 0);
         own_check();
         rough_must((errno = pthread_join(handler, NULL)) == 0);
         rough_pass(&part[0]);
         own_check();
+}
+
+/* Before the program comes near its limit: main() calls own_open() and own_register(). */
+static void own_early(void)
+{
+        own_work();
+}
+
+/*
+ * At the limit the daemon registers each new mapping as soon as it sees it, and the kernel has one userfaultfd for
+ * each: the program is told EBUSY then. It tries with new mappings; how often it had to is in said[1].
+ */
+static void own_late(void)
+{
+        own_open();
+        while (!own_register())
+                rough_must(++control->said[1] < 1000);
+        own_work();
 }
 
 int main(int argc, char **argv)
@@ -213,8 +244,14 @@ int main(int argc, char **argv)
                 { "mlockall", 1, all_locked },
                 { "mlock-at-times", 1, locked_at_times },
                 { "pinned", 1, pinned },
-                { "own-userfaultfd", 1, own_userfaultfd },
+                { "own-userfaultfd", 1, own_early },
+                { "own-userfaultfd-late", 1, own_late },
         };
 
+        if (argc == 4 && strcmp(argv[1], "own-userfaultfd") == 0) {
+                rough_open(argv[2], argv[3]);
+                own_open();
+                rough_must(own_register());
+        }
         return rough_main(argc, argv, cases, sizeof(cases) / sizeof(cases[0]));
 }

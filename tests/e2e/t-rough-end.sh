@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# timeout: 240
+# timeout: 300
 # However a program ends or execs, while its threads fault, nothing of it is left in the daemon; others stay right.
 . "$(dirname "$0")/rough.sh"
 rough_daemon

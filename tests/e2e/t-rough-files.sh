@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# timeout: 240
+# timeout: 300
 # Programs that close all descriptors, replace them, leave for an empty root, or start without 0, 1 and 2, stay right.
 . "$(dirname "$0")/rough.sh"
 rough_daemon

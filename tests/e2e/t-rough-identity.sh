@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# timeout: 240
+# timeout: 300
 # Programs that become another user stay right; no thread of theirs, be it the agent, keeps the old one or a capability.
 . "$(dirname "$0")/rough.sh"
 rough_daemon

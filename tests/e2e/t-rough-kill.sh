@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# timeout: 240
+# timeout: 300
 # Programs killed at any moment of evictions and faults: each time the daemon forgets them, and another one stays right.
 . "$(dirname "$0")/rough.sh"
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# timeout: 240
+# timeout: 300
 # Programs that take the means from themselves, by resource limits, or have no random addresses, stay right.
 . "$(dirname "$0")/rough.sh"
 skip_without setarch

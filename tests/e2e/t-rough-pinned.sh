@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# timeout: 240
+# timeout: 300
 # Programs whose memory cannot be moved any more, locked or pinned, go beyond their limit and do not hang.
 . "$(dirname "$0")/rough.sh"
 rough_daemon

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# timeout: 240
+# timeout: 300
 # What a program's first thread gives away by itself, which nobody tells the others of, the agent gives away as well.
 . "$(dirname "$0")/rough.sh"
 rough_daemon

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# timeout: 240
+# timeout: 300
 # Programs that forbid themselves system calls, in one thread or in all, the agent being one, stay right and do not hang.
 . "$(dirname "$0")/rough.sh"
 rough_daemon

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# timeout: 240
+# timeout: 300
 # Signals by the thousand, to handlers and on stacks that are out; a program that is stopped does not stop another.
 . "$(dirname "$0")/rough.sh"
 rough_daemon
