@@ -317,6 +317,33 @@ START_TEST(test_hopeless)
 }
 END_TEST
 
+/*
+ * The agent touches a page itself, in the handler of the signal by which glibc has all threads change their user: it
+ * must not wait for room that nobody but itself can make. _i: a page that is out, one that was never touched
+ */
+START_TEST(test_fault_of_agent)
+{
+        struct rig *r = rig_new();
+        unsigned page = _i ? 200 : 3;
+
+        atomic_store(&r->ring->tid, 77);
+        rig_put_many(r, 0, 20, 1);
+        rig_evict_to(r, 0, 20, PAGE_STORED);
+        rig_put_many(r, 100, 50, 2);
+        rig_press(r); /* ordered, and not carried out */
+        rig_expect(r, 100, 50, PAGE_EVICTING);
+        rig_touch(r, page + 1);
+        rig_receive(r);
+        ck_assert_ptr_nonnull(r->space.stalled.head);
+        rig_touch_as(r, 77, page, true);
+        rig_receive(r);
+        rig_store(r, 0);
+        ck_assert(rig_holds(r, page, _i ? 0 : 1));
+        ck_assert(!r->page[page + 1].present);
+        rig_free(r);
+}
+END_TEST
+
 int main(void)
 {
         TCase *tc = tcase_create("pager-fault");
@@ -334,5 +361,6 @@ int main(void)
         tcase_add_loop_test(tc, test_client_gone, 0, 2);
         tcase_add_loop_test(tc, test_stalled_at_limit, 0, 2);
         tcase_add_test(tc, test_hopeless);
+        tcase_add_loop_test(tc, test_fault_of_agent, 0, 2);
         return unit_run("pager-fault", tc);
 }
