@@ -21,6 +21,14 @@
 #define LOOK_IS_SHORT_NS 1000000ull
 #define LOOK_PAUSE       16u
 
+/*
+ * What comes in the place of something as large (memory where a file was) does not show in the size of all mappings.
+ * So they are looked at anew after this time in any case, and after the shorter one while the client is beyond its
+ * limit.
+ */
+#define LOOK_AGAIN_NS      250000000ull
+#define LOOK_AGAIN_SOON_NS 10000000ull
+
 static bool is_excluded(const struct space *s, const struct procfs_mapping *m)
 {
         for (unsigned i = 0; i < s->n_excluded; i++)
@@ -154,11 +162,13 @@ void registration_extend(struct space *s, uint64_t mapped)
 {
         struct look look[2] = { { .space = s }, { .space = s } };
         uint64_t began = s->port->ops->now(s->port);
+        uint64_t again = budget_room(&s->budget) ? LOOK_AGAIN_NS : LOOK_AGAIN_SOON_NS;
         bool changing;
         int r = 0;
 
-        if (mapped == s->mapped || event_are_waiting(s) || began < s->look_after)
+        if ((mapped == s->mapped && began - s->looked_at < again) || event_are_waiting(s) || began < s->look_after)
                 return;
+        s->looked_at = began;
         /* Events that were not read yet may be about what is certain. */
         changing = s->port->ops->changing(s->port);
         for (unsigned i = 0; i < LOOKS; i++) {

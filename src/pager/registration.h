@@ -5,8 +5,8 @@
 #include "pager/space.h"
 
 /*
- * Registers what is not registered yet, if mappings have come since the last look; mapped is the size of all of them
- * in bytes.
+ * Registers what is not registered yet, if mappings have come since the last look, or that was long ago; mapped is the
+ * size of all of them in bytes.
  */
 void registration_extend(struct space *s, uint64_t mapped);
 

@@ -179,6 +179,7 @@ struct space {
         /* Pressure. */
         uint64_t mapped;                    /* size of all mappings at the last look, 0: look again */
         uint64_t look_after, confirm_after; /* ns: the mappings are not looked at again before, see registration.c */
+        uint64_t looked_at;                 /* ns: when they were looked at last */
         uint64_t seen;                      /* resident size at the last tick */
         uint64_t quiet_ns;                  /* time between ticks while gated */
         uint64_t calm_since;                /* ns: growth has not been gated since; 0: it is */
