@@ -2,11 +2,8 @@
 /*
  * Mappings that are moved, cut, replaced and protected while their pages are out of the program (see paged.h).
  */
-#include <setjmp.h>
-#include <signal.h>
-#include <sys/syscall.h>
-
 #include "paged.h"
+#include "refusal.h"
 
 #define BLOCK (4 * MIB)
 #define PART  (BLOCK / 4)
@@ -194,30 +191,6 @@ static void heap_end(void)
 
 /* --- protected ------------------------------------------------------------------------------- */
 
-static sigjmp_buf back;
-static volatile uintptr_t refused_at;
-
-static void on_refusal(int signal, siginfo_t *info, void *context)
-{
-        (void)signal, (void)context;
-        refused_at = (uintptr_t)info->si_addr;
-        siglongjmp(back, 1);
-}
-
-/* Whether touching the byte is a SIGSEGV that names it. */
-static bool is_refused(volatile uint8_t *at, bool write)
-{
-        refused_at = 0;
-        if (sigsetjmp(back, 1) == 0) {
-                if (write)
-                        *at = 1;
-                else
-                        (void)*at;
-                return false;
-        }
-        return refused_at == (uintptr_t)at;
-}
-
 /* Rule 26: what was evicted may be read-only by the time that it is wanted. */
 static void read_only(void)
 {
@@ -314,8 +287,6 @@ static const struct paged_case cases[] = {
 
 int main(int argc, char **argv)
 {
-        struct sigaction action = { .sa_sigaction = on_refusal, .sa_flags = SA_SIGINFO };
-
-        sigaction(SIGSEGV, &action, NULL);
+        refusal_init();
         return run_cases(cases, sizeof(cases) / sizeof(cases[0]), argc, argv);
 }

@@ -6,9 +6,20 @@
 skip_without jq
 cd "$TESTDIR"
 
+# KSM merges equal pages of one case; what was set is set again.
+ksm=/sys/kernel/mm/ksm
+set_ksm() {
+        local name=$1 value=$2
+        [ -w "$ksm/$name" ] || return 0
+        at_exit "echo $(cat "$ksm/$name") >$ksm/$name"
+        echo "$value" >"$ksm/$name"
+}
+set_ksm pages_to_scan 1000
+set_ksm run 1
+
 daemon_config 1G 32M
 daemon_start
-programs=(map-move)
+programs=(map-move map-advice)
 for program in "${programs[@]}"; do
         echo "--- $program, natively"
         "$HELPERS/$program" -n >native || {
