@@ -73,3 +73,28 @@ end_process() {
         kill -s "${2:-TERM}" "$1"
         wait_for 15 gone "$1"
 }
+
+# paged_cases PROGRAM...: runs programs of cases (paged.h), each natively, then under a daemon with a limit of 32M, and
+# says what became of each case.
+paged_cases() {
+        local program
+        if [ -z "$daemon_pid" ]; then
+                daemon_config 1G 32M
+                daemon_start >/dev/null
+        fi
+        for program in "$@"; do
+                "$HELPERS/$program" -n >native || {
+                        cat native
+                        fail "$program expects what Linux does not do"
+                }
+                echo "--- $program"
+                "${RUN[@]}" --stats stats.json "$HELPERS/$program" || fail "a case of $program failed: exit status $?"
+                check_num "evicted pages" "$(json stats.json '.clients[0].evicted_pages')" -ge 10000
+                check_num "poisoned pages" "$(json stats.json '.clients[0].poisoned_pages')" -eq 0
+                "$VMPAGERCTL" stats --json >after.json
+                check_num "bytes in the store afterwards" "$(json after.json .store.disk_bytes)" -eq 0
+        done
+        if grep -E 'error:|killed' "$TESTDIR/vmpagerd.log"; then
+                fail "the daemon has complaints"
+        fi
+}
