@@ -89,8 +89,8 @@ paged_cases() {
                 }
                 echo "--- $program"
                 "${RUN[@]}" --stats stats.json "$HELPERS/$program" || fail "a case of $program failed: exit status $?"
-                check_num "evicted pages" "$(json stats.json '.clients[0].evicted_pages')" -ge 10000
-                check_num "poisoned pages" "$(json stats.json '.clients[0].poisoned_pages')" -eq 0
+                check_num "evicted pages" "$(total stats.json .evicted_pages)" -ge 10000
+                check_num "poisoned pages" "$(total stats.json .poisoned_pages)" -eq 0
                 "$VMPAGERCTL" stats --json >after.json
                 check_num "bytes in the store afterwards" "$(json after.json .store.disk_bytes)" -eq 0
         done
