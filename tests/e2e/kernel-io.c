@@ -517,6 +517,22 @@ static void structures(void)
         munmap(block, 16 * PAGE);
 }
 
+/* Rule 32. The program closes whatever it finds, and puts files of its own there. */
+static void all_closed(void)
+{
+        uint8_t *block = map(BLOCK);
+
+        fill_out(block, BLOCK, 1, 0);
+        check_call(syscall(SYS_close_range, 3u, ~0u, 0u));
+        for (int i = 3; i < 40; i++)
+                check(dup2(0, i) == i, "dup2: %s", strerror(errno));
+        check_filled("all closed", block, BLOCK, 1, 0);
+        fill_out(block, BLOCK, 2, 0);
+        check_filled("all closed, and out again", block, BLOCK, 2, 0);
+        check_call(syscall(SYS_close_range, 3u, ~0u, 0u));
+        munmap(block, BLOCK);
+}
+
 static const struct paged_case cases[] = {
         { "read(2) to evicted pages", reads_file },
         { "write(2) from evicted pages", writes_file },
@@ -532,6 +548,7 @@ static const struct paged_case cases[] = {
         { "getrandom", random_bytes },
         { "poll, select, epoll_wait", polls },
         { "arguments and results of other calls", structures },
+        { "every descriptor closed", all_closed },
 };
 
 int main(int argc, char **argv)
