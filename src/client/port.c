@@ -108,6 +108,11 @@ static int port_mappings(struct port *p, int (*fn)(const struct procfs_mapping *
         return procfs_mappings(&session_of(p)->proc, fn, arg);
 }
 
+static int port_thread_ends(struct port *p, int (*fn)(uint64_t start, uint64_t end, void *arg), void *arg)
+{
+        return procfs_thread_ends(&session_of(p)->proc, fn, arg);
+}
+
 static int port_present(struct port *p, uint64_t start, uint64_t end, struct procfs_run *runs, unsigned max_runs,
                         uint64_t max_pages, uint64_t *next)
 {
@@ -200,6 +205,7 @@ const struct port_ops port_real = {
         .ungate = port_ungate,
         .memory = port_memory,
         .mappings = port_mappings,
+        .thread_ends = port_thread_ends,
         .present = port_present,
         .marked = port_marked,
         .sharing = port_sharing,

@@ -133,7 +133,9 @@ void evict_kick(struct space *s)
         while (s->posted - s->completed < VMPAGER_RING_BATCHES) {
                 uint64_t want = budget_excess(&s->budget, s->in_flight * PAGE_SIZE_) / PAGE_SIZE_;
 
-                if (want == 0 || post(s, want > UINT32_MAX ? UINT32_MAX : (uint32_t)want) == 0)
+                if (want == 0 || evict_keep_look(s) < 0)
+                        break;
+                if (post(s, want > UINT32_MAX ? UINT32_MAX : (uint32_t)want) == 0)
                         break;
                 posted = true;
         }

@@ -47,7 +47,7 @@ static uint64_t take_present(struct space *s, uint64_t start, uint64_t end, stru
                 for (uint64_t a = run[i].start; a < run[i].end; a += PAGE_SIZE_) {
                         struct vmpager_run *last = *n_runs ? &out[*n_runs - 1] : NULL;
 
-                        if (page_state(ptable_get(&s->table, a)) != PAGE_NATIVE ||
+                        if (page_state(ptable_get(&s->table, a)) != PAGE_NATIVE || evict_keeps(s, a) ||
                             (s->shares && !is_mine(&sharing, start, a)))
                                 continue;
                         if (last && last->addr + last->pages * PAGE_SIZE_ == a)

@@ -25,6 +25,12 @@ bool evict_is_half_done(const struct space *s);
 /* Chooses pages: up to max of them as runs (at most VMPAGER_BATCH_PAGES). Returns how many pages; 0 is not the end. */
 uint32_t evict_pick(struct space *s, struct vmpager_run *runs, uint32_t max, uint32_t *n_runs);
 
+/* Looks, when it is time to, which pages must stay. Returns 0 or a negative errno: nothing can be taken now. */
+int evict_keep_look(struct space *s);
+
+/* Whether the page must stay. */
+bool evict_keeps(const struct space *s, uint64_t addr);
+
 /* Whether the search has been everywhere and found nothing; it begins anew then. */
 bool evict_pick_is_futile(struct space *s);
 

@@ -104,6 +104,8 @@ void space_clear(struct space *s)
         region_clear(&s->regions);
         region_clear(&s->certain);
         region_clear(&s->unmark);
+        region_clear(&s->kept[0]);
+        region_clear(&s->kept[1]);
         free(s->journal.v);
         free(s->journal.fork);
         free(s->journal.child);

@@ -55,6 +55,13 @@ struct procfs_mapping {
  */
 int procfs_mappings(const struct procfs *p, int (*fn)(const struct procfs_mapping *m, void *arg), void *arg);
 
+/*
+ * Calls fn for what the kernel itself reads and writes at the end of each of its threads, as long as it returns 0:
+ * [start, end) in the process's memory. Returns what fn returned, or a negative errno. Needs CAP_SYS_PTRACE for what
+ * other users' programs have.
+ */
+int procfs_thread_ends(const struct procfs *p, int (*fn)(uint64_t start, uint64_t end, void *arg), void *arg);
+
 struct procfs_run {
         uint64_t start, end;
 };

@@ -202,6 +202,13 @@ static int port_mappings(struct port *port, int (*fn)(const struct procfs_mappin
         return 0;
 }
 
+static int port_thread_ends(struct port *port, int (*fn)(uint64_t start, uint64_t end, void *arg), void *arg)
+{
+        const struct rig *r = of(port);
+
+        return r->thread_end ? fn(r->thread_end, r->thread_end + 24, arg) : 0;
+}
+
 static int port_present(struct port *port, uint64_t start, uint64_t end, struct procfs_run *runs, unsigned max_runs,
                         uint64_t max_pages, uint64_t *next)
 {
@@ -334,6 +341,7 @@ const struct port_ops rig_port_ops = {
         .ungate = port_ungate,
         .memory = port_memory,
         .mappings = port_mappings,
+        .thread_ends = port_thread_ends,
         .present = port_present,
         .mark = port_mark,
         .unmark = port_unmark,

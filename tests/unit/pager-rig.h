@@ -54,6 +54,7 @@ struct rig {
         unsigned char *memory;
         struct rig_page page[RIG_PAGES];
         uint64_t ballast; /* bytes that count as resident beside the pages */
+        uint64_t thread_end; /* the kernel needs 24 bytes here when the client's thread ends; 0: it has none */
         uint64_t now, timer_at;
         bool again, gone;
         bool no_marks; /* the agent cannot set them */

@@ -265,6 +265,36 @@ START_TEST(test_write_error)
 END_TEST
 
 /* Nothing is lost for want of room, nothing more is evicted, and it goes on when there is room again. */
+/* What the kernel needs when a thread ends is in pages 7 and 8: they stay, and go some time after the thread. */
+START_TEST(test_thread_end_stays)
+{
+        struct rig *r = rig_new();
+
+        rig_put_many(r, 0, 20, 1);
+        r->thread_end = rig_addr(8) - 8;
+        for (unsigned i = 0; i < 3; i++) {
+                rig_press(r);
+                rig_agent(r);
+                rig_store(r, 0);
+        }
+        rig_expect(r, 0, 7, PAGE_STORED);
+        rig_expect(r, 7, 2, PAGE_NATIVE);
+        rig_expect(r, 9, 11, PAGE_STORED);
+        ck_assert(rig_holds_many(r, 7, 2, 1));
+        r->thread_end = 0;
+        r->ballast += 2 * PAGE_SIZE_;
+        rig_tick(r, 1000000);
+        rig_agent(r);
+        rig_expect(r, 7, 2, PAGE_NATIVE);
+        for (unsigned i = 0; i < 3; i++)
+                rig_press(r);
+        rig_agent(r);
+        rig_store(r, 0);
+        rig_expect(r, 7, 2, PAGE_STORED);
+        rig_free(r);
+}
+END_TEST
+
 START_TEST(test_store_full)
 {
         struct rig *r = rig_new();
@@ -503,6 +533,7 @@ int main(void)
         tcase_add_test(tc, test_unmovable);
         tcase_add_loop_test(tc, test_lying_agent, 0, 2);
         tcase_add_test(tc, test_write_error);
+        tcase_add_test(tc, test_thread_end_stays);
         tcase_add_test(tc, test_store_full);
         tcase_add_test(tc, test_store_full_at_limit);
         tcase_add_test(tc, test_move_gate);
