@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# timeout: 120
+# timeout: 300
 # Every advice of madvise(2), and huge pages, for memory whose pages are out.
 . "$(dirname "$0")/lib.sh"
 skip_without jq

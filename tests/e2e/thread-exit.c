@@ -3,9 +3,10 @@
  * Starts threads that end at once, one after the other, and waits for each, while pages go out of the program as fast
  * as they can.
  *
- *     thread-exit THREADS
+ *     thread-exit THREADS SECONDS
  *
- * At a thread's end the kernel clears the word that pthread_join() waits for. It does not wait for a userfaultfd then.
+ * It ends after SECONDS in any case. At a thread's end the kernel clears the word that pthread_join() waits for, and
+ * waits for no userfaultfd then.
  */
 #include "paged.h"
 
@@ -16,15 +17,16 @@ static void *end(void *arg)
 
 int main(int argc, char **argv)
 {
-        unsigned long n = argc == 2 ? strtoul(argv[1], NULL, 10) : 0;
+        unsigned long n = argc == 3 ? strtoul(argv[1], NULL, 10) : 0, i;
+        double last = n ? now_s() + strtod(argv[2], NULL) : 0;
         static struct pressure other;
 
         if (n == 0) {
-                fprintf(stderr, "usage: thread-exit THREADS\n");
+                fprintf(stderr, "usage: thread-exit THREADS SECONDS\n");
                 return 2;
         }
         pressure_start(&other);
-        for (unsigned long i = 0; i < n; i++) {
+        for (i = 0; i < n && now_s() < last; i++) {
                 struct timespec deadline;
                 pthread_t thread;
                 int r = pthread_create(&thread, NULL, end, &other);
@@ -42,6 +44,6 @@ int main(int argc, char **argv)
                 }
         }
         pressure_stop(&other);
-        printf("%lu threads\n", n);
+        printf("%lu threads\n", i);
         return has_failed;
 }
