@@ -168,6 +168,16 @@ static void guards(void)
         fill_out(block, BLOCK, 2, 0);
         check_filled("written anew", block, BLOCK, 2, 0);
         munmap(block, BLOCK);
+
+        /* New memory, written from its beginning on: zeros that are given ahead must not go over a guard. */
+        block = map(BLOCK);
+        pressure_step(&pressure);
+        check_call(madvise(block + PART, PAGE, MADV_GUARD_INSTALL));
+        fill(block, PART, 3, 0);
+        check(is_refused(block + PART, true), "a guard was overrun");
+        check_filled("before a guard", block, PART, 3, 0);
+        check_zero("behind a guard", block + PART + PAGE, PART - PAGE);
+        munmap(block, BLOCK);
 }
 
 /* --- that change nothing of what is there ---------------------------------------------------- */
