@@ -18,6 +18,7 @@ compresses() {
         cmp native.out paged.out || fail "$*: other bytes"
         "$1" --decompress --stdout paged.out | cmp - text || fail "$*: another text comes out"
         check_paged "$1" 40 5000 120
+        check_held
         daemon_stop
 }
 

@@ -13,3 +13,4 @@ natively "${compile[@]}" -o native.o
 paged "${compile[@]}" -o paged.o
 cmp native.o paged.o || fail "other object code"
 check_paged cc1 200 20000
+check_held

@@ -14,3 +14,4 @@ paged node --expose-gc "$PROGRAM_FILES/heap.js" 2 >paged.out
 # The two threads print in any order.
 check_eq "the digests" "$(sort paged.out)" "$(sort native.out)"
 check_paged node 400 50000
+check_held

@@ -14,3 +14,4 @@ check_match "the digest of all tables" "$(cat native.out)" '^[0-9a-f]{64}'
 paged sqlite3 -batch -bail :memory: ".read $PROGRAM_FILES/sqlite.sql" >paged.out
 check_eq "what sqlite3 says" "$(cat paged.out)" "$(cat native.out)"
 check_paged sqlite3 400 100000
+check_held
