@@ -1,0 +1,48 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# timeout: 420
+# Python's own tests of mmap, gc, threads and processes have the same results in an interpreter that is paged all the time.
+. "$(dirname "$0")/program.sh"
+skip_without jq "$PYTHON"
+"$PYTHON" -c 'import test.test_mmap' 2>/dev/null || skip "Python's test suite is not installed"
+cd "$TESTDIR"
+
+MODULES=(
+        test_mmap test_gc test_thread test_threading test_threading_local test_fork1 test_subprocess
+        test_multiprocessing_fork
+)
+# Of the long ones these cases.
+CASES=(
+        'test.test_mmap.*' 'test.test_gc.*' 'test.test_thread*' 'test.test_fork1.*' 'test.fork_wait.*'
+        '*subprocess.POSIXProcessTestCase*' '*WithProcessesTestPool*map*' '*WithProcessesTestQueue*'
+        '*WithProcessesTestValue*'
+)
+# What hangs today: a child that a thread has forked does not end with that thread, for the agent is counted as one of
+# the program's threads. To be taken out when mended.
+HANGING=('*fork*thread')
+selection=()
+for case in "${CASES[@]}"; do
+        selection+=(--match "$case")
+done
+for case in "${HANGING[@]}"; do
+        selection+=(--ignore "$case")
+done
+
+# suite HOW FILE: runs all; the results go to FILE.
+suite() {
+        local how=$1 file=$2
+        mkdir -p "work-$how"
+        "$how" "$PYTHON" "$PROGRAM_FILES/held-tests.py" 112 --junit-xml "$file.xml" --tempdir "$TESTDIR/work-$how" \
+                "${selection[@]}" "${MODULES[@]}" >"$file.out" 2>&1 || {
+                tail -n 60 "$file.out"
+                fail "$how: exit status above"
+        }
+        "$PYTHON" "$PROGRAM_FILES/test-results.py" "$file.xml" >"$file"
+}
+
+program_start 36 1G
+suite natively native
+suite paged paged
+check_num "tests" "$(grep -c 'completed$' native)" -ge 200
+diff native paged || fail "results differ"
+check_paged "Python's tests" 200 20000
