@@ -17,7 +17,8 @@
  * taken out of such memory, which the page tables show.
  *
  * Not told apart are several mappings that grow in place one after the other while the events of calls from before are
- * still to come, and what is left by MREMAP_DONTUNMAP being unmapped then. tests/sim/sim-order.c has all else.
+ * still to come, what is left by MREMAP_DONTUNMAP being unmapped then, and a mapping that has grown over what was moved
+ * away being discarded. tests/sim/sim-order.c and sim-pager.c have all else, and with --all those.
  */
 #include "model/order.h"
 

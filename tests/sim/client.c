@@ -5,8 +5,6 @@
 #include <errno.h>
 #include <string.h>
 
-#define CALL_PAGES 10u
-
 static bool is_reading_all;
 
 static bool can_touch(const struct user_page *u)
@@ -21,7 +19,7 @@ static bool can_change(const struct user_page *u)
 
 static bool can_discard(const struct user_page *u)
 {
-        return u->mapped && !u->busy && !u->pinned && !u->locked;
+        return u->mapped && !u->busy && !u->pinned && !u->locked && (!u->grown || world.all);
 }
 
 static bool can_lock(const struct user_page *u)
@@ -78,7 +76,7 @@ static void note_new(unsigned at, unsigned n, bool readable, bool writable)
 
 static void access_some(struct task *t)
 {
-        unsigned at, n = choose(can_touch, 1 + sim_any(CALL_PAGES), &at);
+        unsigned at, n = choose(can_touch, 1 + sim_any(world.config.call_pages), &at);
         bool write = sim_any(2);
 
         for (unsigned i = at; i < at + n; i++) {
@@ -110,7 +108,7 @@ static void map(struct task *t, bool fixed)
 {
         struct sim_vma like = { .readable = true, .writable = true };
         struct sim_call call = { .n = 0 };
-        unsigned at = SIM_ANY, n = 1 + sim_any(CALL_PAGES);
+        unsigned at = SIM_ANY, n = 1 + sim_any(world.config.call_pages);
 
         if (!fixed && n_mapped() + n > most_pages())
                 return;
@@ -134,7 +132,7 @@ static void map(struct task *t, bool fixed)
 static void unmap(struct task *t)
 {
         struct sim_call call = { .n = 0 };
-        unsigned at, n = choose(can_change, 1 + sim_any(CALL_PAGES), &at);
+        unsigned at, n = choose(can_change, 1 + sim_any(world.config.call_pages), &at);
 
         if (n == 0)
                 return;
@@ -156,6 +154,8 @@ static void note_moved(unsigned from, unsigned old_n, unsigned to, unsigned new_
         forget(from, old_n);
         note_new(to, new_n, old[0].readable, old[0].writable);
         memcpy(&user_page[to], old, kept * sizeof(old[0]));
+        for (unsigned i = to; i < to + new_n && to == from && new_n > old_n; i++)
+                user_page[i].grown = true;
 }
 
 static unsigned free_behind(unsigned at)
@@ -170,7 +170,8 @@ static unsigned free_behind(unsigned at)
 static void remap(struct task *t)
 {
         struct sim_call call = { .n = 0 };
-        unsigned from, to = SIM_ANY, old_n = choose(can_change, 1 + sim_any(CALL_PAGES), &from), new_n = old_n, where;
+        unsigned from, to = SIM_ANY, old_n = choose(can_change, 1 + sim_any(world.config.call_pages), &from),
+                       new_n = old_n, where;
         int r;
 
         if (old_n == 0)
@@ -178,7 +179,7 @@ static void remap(struct task *t)
         set_busy(from, old_n, true);
         if (sim_any(3) == 0)
                 new_n = 1 + sim_any(old_n);
-        else if (world.config.grows && sim_any(4) == 0 && n_mapped() < most_pages())
+        else if (world.config.grows && sim_any(2) && n_mapped() < most_pages())
                 new_n = old_n + 1 + sim_any(4);
         if (sim_any(3) == 0) { /* MREMAP_FIXED, over other memory */
                 unsigned at, n = choose(can_change, new_n, &at);
@@ -208,7 +209,7 @@ static void remap(struct task *t)
 
 static void protect(struct task *t)
 {
-        unsigned at, n = choose(can_change, 1 + sim_any(CALL_PAGES), &at);
+        unsigned at, n = choose(can_change, 1 + sim_any(world.config.call_pages), &at);
         bool readable = sim_any(4), writable = readable && sim_any(3);
 
         if (n == 0)
@@ -232,7 +233,7 @@ static void protect(struct task *t)
 static void discard(struct task *t, bool lazily)
 {
         uint64_t began;
-        unsigned at, n = choose(can_discard, 1 + sim_any(CALL_PAGES), &at);
+        unsigned at, n = choose(can_discard, 1 + sim_any(world.config.call_pages), &at);
 
         if (n == 0)
                 return;
@@ -266,7 +267,7 @@ static void lock(struct task *t)
 
 static void unlock(struct task *t)
 {
-        unsigned at, n = choose(is_locked, CALL_PAGES, &at);
+        unsigned at, n = choose(is_locked, world.config.call_pages, &at);
 
         if (n == 0)
                 return;
@@ -317,7 +318,7 @@ static void read_all(struct task *t)
 
 static void call_something(struct task *t)
 {
-        unsigned what = sim_any(64);
+        unsigned what = world.config.storm ? 22 + sim_any(32) : sim_any(64);
 
         if (what < 26 || world.calm)
                 access_some(t);

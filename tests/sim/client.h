@@ -16,6 +16,7 @@ struct user_page {
         unsigned users;    /* threads that touch it just now */
         unsigned discards; /* calls under way that discard it */
         bool pinned, locked, readable, writable;
+        bool grown; /* its mapping has grown in place, see struct world */
 
         uint64_t content;
         bool maybe_zero;     /* was discarded, or will be any moment: zeros are as good */

@@ -12,7 +12,7 @@
 /* The highest place where n pages fit, as Linux has it, or any. */
 static unsigned find_place(struct sim_mm *mm, unsigned n)
 {
-        if (sim_any(3) == 0)
+        if (sim_any(world.config.storm ? 12 : 3) == 0)
                 for (unsigned tries = 0; tries < 8; tries++) {
                         unsigned at = sim_any(world.config.pages);
 
@@ -193,7 +193,7 @@ static const char *event_name(uint8_t event)
 /* Now and then a thread does not get to run for a while. */
 static void linger(struct task *t)
 {
-        for (unsigned n = sim_any(4) ? 1 : 1 + sim_any(40); n > 0; n--)
+        for (unsigned n = sim_any(world.config.storm ? 2 : 4) ? 1 : 1 + sim_any(40); n > 0; n--)
                 task_pause(t);
 }
 

@@ -11,7 +11,7 @@ struct sim_options {
         uint64_t steps; /* at least so many */
 
         /* One simulation's own; the others ignore them. */
-        bool all;         /* sim-order: --all */
+        bool all;         /* sim-order, sim-pager: --all, also what is known to go wrong */
         bool trace;       /* sim-pager, sim-bugs: --trace, says each step */
         bool has_episode; /* sim-pager, sim-bugs: --episode N, that one alone */
         uint64_t episode;

@@ -5,8 +5,9 @@
  * every read returns what was written last or, where the store has lost it, SIGBUS; every thread goes on; and nothing
  * is left at the end.
  *
- *     sim-pager [--seed N] [--steps N] [--episode N [--trace]]
+ *     sim-pager [--seed N] [--steps N] [--episode N [--trace]] [--all]
  *
+ * With --all there is also what model/order.c is known not to tell apart (world.h).
  * An episode that fails is shown in as few steps as are needed.
  */
 #include <stdio.h>
@@ -18,10 +19,11 @@
 
 int main(int argc, char **argv)
 {
-        struct sim_options o = sim_options_parse(argc, argv, 20000000);
+        struct sim_options o = sim_options_parse(argc, argv, 60000000);
         bool good;
 
         hunt_begin();
+        world.all = o.all;
         if (o.has_episode && o.trace)
                 return hunt_trace(o.seed, o.episode) ? EXIT_SUCCESS : EXIT_FAILURE;
         good = hunt(o.seed, o.has_episode ? o.episode : 0, o.has_episode ? 1 : o.steps);

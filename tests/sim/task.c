@@ -10,7 +10,7 @@
 
 #define STACK_BYTES (128u << 10)
 
-static ucontext_t resumer;
+static jmp_buf resumer;
 static struct task *starting;
 
 static void begin(void)
@@ -39,12 +39,18 @@ void task_resume(struct task *t)
 {
         starting = t;
         t->resumed++;
-        swapcontext(&resumer, &t->context);
+        if (_setjmp(resumer))
+                return;
+        if (t->started)
+                _longjmp(t->place, 1);
+        t->started = true;
+        setcontext(&t->context);
 }
 
 void task_pause(struct task *t)
 {
-        swapcontext(&t->context, &resumer);
+        if (!_setjmp(t->place))
+                _longjmp(resumer, 1);
 }
 
 void task_wait(struct task *t, const char *what)

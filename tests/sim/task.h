@@ -8,10 +8,13 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <setjmp.h>
 #include <ucontext.h>
 
 struct task {
-        ucontext_t context;
+        ucontext_t context; /* of its beginning */
+        jmp_buf place;      /* where it goes on; unlike swapcontext() that takes no system call */
+        bool started;
         void *stack;
         void (*run)(struct task *t); /* never returns */
         unsigned number;             /* of the thread; the agent has the last one */

@@ -127,7 +127,7 @@ static bool run_pressure(void)
 
 static bool run_kernel(void)
 {
-        return sim_any(2) && !world.mm.gone ? kernel_signal(&world.mm, sim_any(16)) :
+        return sim_any(4) && !world.mm.gone ? kernel_signal(&world.mm, sim_any(16)) :
                                               kernel_reclaim(&world.mm, sim_any(SIM_PAGES));
 }
 

@@ -205,7 +205,7 @@ static void *memory(size_t bytes)
 
 static void configure(void)
 {
-        static const unsigned usual[N_ACTORS] = { 40, 20, 12, 8, 6, 4, 8, 3, 2 };
+        static const unsigned usual[N_ACTORS] = { 40, 20, 12, 8, 6, 4, 8, 3, 3 };
         struct sim_config *c = &world.config;
 
         *c = (struct sim_config){ 0 };
@@ -227,6 +227,8 @@ static void configure(void)
         c->grows = sim_any(4) == 0;
         c->hard_end = sim_any(2);
         c->eager = sim_any(2);
+        c->call_pages = sim_any(2) ? 1 + sim_any(4) : 10;
+        c->storm = sim_any(3) == 0;
 }
 
 static void fill_with_rubbish(char *pages, unsigned n)

@@ -42,6 +42,7 @@ struct sim_config {
         unsigned weight[N_ACTORS];
         unsigned n_threads, n_slots, n_fetches;
         unsigned pages;                     /* that mappings can be at: the fewer, the more often at the same */
+        unsigned call_pages;                /* of one call, at most */
         unsigned capacity;                  /* of the store, in pages */
         unsigned read_errors, write_errors; /* one in so many fails, 0: none */
         unsigned between;   /* in one of so many system calls of the daemon's others come in between, 0: never */
@@ -49,6 +50,7 @@ struct sim_config {
         unsigned end_at;    /* a step at which the client exits; 0: it does not */
         bool grows;         /* mappings may grow in place, several at once */
         bool hard_end;      /* it comes to rest without room */
+        bool storm;         /* mappings come, move and go all the time */
         bool eager;         /* there is hardly ever room */
 };
 
@@ -72,6 +74,11 @@ struct world {
         bool draining;  /* no thread begins a new call */
         bool calm;      /* the threads only read and write for a while */
         bool trace;
+        /*
+         * Mappings that have grown in place are discarded as well. Where one has grown over what an mremap() took away
+         * that has not told of itself, model/order.c takes that for discarded.
+         */
+        bool all;
 
         struct sim_mm mm;
         struct task thread[SIM_THREADS], agent;
