@@ -8,7 +8,7 @@
  *     sim-pager [--seed N] [--steps N] [--episode N [--trace]] [--all]
  *
  * With --all there is also what model/order.c is known not to tell apart (world.h).
- * An episode that fails is shown in as few steps as are needed.
+ * An episode that fails, or a shorter one that fails in the same way, is shown in as few steps as are needed.
  */
 #include <stdio.h>
 #include <stdlib.h>
