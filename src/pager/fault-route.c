@@ -61,8 +61,8 @@ void fault_route(struct space *s, struct fault *f)
                         return;
                 }
                 /*
-                 * Discarded without an event: MADV_GUARD_INSTALL (Linux 6.13) sends none. Or a child never had it, after
-                 * MADV_WIPEONFORK, or since its parent had it there before the fork or after, and not then.
+                 * Discarded without an event: MADV_GUARD_INSTALL (Linux 6.13) sends none. Or a child never had it,
+                 * after MADV_WIPEONFORK, or since its parent had it there before the fork or after, and not then.
                  */
                 event_drop_page(s, f->addr, PAGE_NATIVE);
                 e = page_make(PAGE_NATIVE, 0, 0);

@@ -118,8 +118,7 @@ static void agent_close(struct agent *a)
 static void agent_sleep(struct agent *a, uint32_t posted)
 {
         agent_block_signals(~GLIBC_SIGNALS);
-        if (sys_futex_wait(&a->ring->posted, posted, AGENT_LOOK_MS) == -ETIMEDOUT)
-                agent_follow_capabilities();
+        sys_futex_wait(&a->ring->posted, posted, AGENT_LOOK_MS);
         agent_block_signals(~(uint64_t)0);
 }
 
@@ -185,16 +184,29 @@ static void agent_work(struct agent *a, uint32_t completed)
         agent_notify(a);
 }
 
+/* Looks after its capabilities every AGENT_LOOK_MS, however busy it is. *last: when it last did. */
+static void agent_look(int64_t *last)
+{
+        int64_t now = sys_now_ms();
+
+        if (now - *last < AGENT_LOOK_MS)
+                return;
+        agent_follow_capabilities();
+        *last = now;
+}
+
 /* Returns when the agent has stepped aside. */
 static void agent_loop(struct agent *a)
 {
         struct vmpager_ring *ring = a->ring;
         uint32_t completed = atomic_load(&ring->completed);
+        int64_t looked = sys_now_ms();
 
         agent_block_signals(~(uint64_t)0);
         for (;;) {
                 uint32_t posted = atomic_load_explicit(&ring->posted, memory_order_acquire);
 
+                agent_look(&looked);
                 if (atomic_load(&a->aside) && aside_give(a))
                         return;
                 if (posted == completed)
@@ -216,6 +228,9 @@ void *agent_main(void *argument)
         struct agent *a = argument;
 
         agent_name(a);
+
+        /* It never executes a program, and whoever steers it is to gain nothing by doing so. */
+        sys_call(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 
         /* A new table without the program's files in it, rather than a copy that is then closed:
          * closing a copy can be seen by a file system (flush). */

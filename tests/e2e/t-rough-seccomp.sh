@@ -11,8 +11,8 @@ said() {
 }
 
 echo "--- the calling thread alone; the agent is not shut in with it"
-rough_case -b NoNewPrivs,Seccomp "one thread, all else EPERM" rough-seccomp alone-errno
-rough_case -b NoNewPrivs,Seccomp "one thread, all else ends the process" rough-seccomp alone-kill
+rough_case -b Seccomp "one thread, all else EPERM" rough-seccomp alone-errno
+rough_case -b Seccomp "one thread, all else ends the process" rough-seccomp alone-kill
 echo "--- all threads, and what the agent needs is allowed"
 rough_case "all threads, all else EPERM" rough-seccomp all-paging
 rough_case "all threads, all else ends the process" rough-seccomp all-paging-kill

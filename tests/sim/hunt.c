@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Each run is a process of its own, since a failing one may end by a signal; what it found is in memory that both have.
- * Where a short episode fails in the same way, it is the better one to look at. That is made shorter by leaving out steps, ever smaller pieces of the list, as long as it fails in the
- * same way ("delta debugging", Zeller and Hildebrandt 2002).
+ * Where a short episode fails in the same way, it is the better one to look at. That is made shorter by leaving out
+ * steps, ever smaller pieces of the list, as long as it fails in the same way ("delta debugging", Zeller and
+ * Hildebrandt 2002).
  */
 #include "hunt.h"
 
