@@ -65,36 +65,6 @@ static void agent_block_signals(uint64_t mask)
         sys_call(SYS_rt_sigprocmask, SIG_SETMASK, &mask, 0, sizeof(mask));
 }
 
-static bool agent_capget(int tid, struct __user_cap_data_struct data[2])
-{
-        struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3, .pid = tid };
-
-        return sys_call(SYS_capget, &header, data) == 0;
-}
-
-/*
- * Keeps, of what the agent has, at most CAP_SETUID and CAP_SETGID, and those only where the
- * program's first thread has them. See capabilities(7), nptl(7).
- */
-static void agent_follow_capabilities(void)
-{
-        struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-        struct __user_cap_data_struct own[2], first[2], set[2] = { { 0 }, { 0 } };
-
-        if (!agent_capget(0, own))
-                return;
-        if (agent_capget((int)sys_call(SYS_getpid), first)) {
-                set[0].permitted =
-                        own[0].permitted & first[0].permitted & (CAP_TO_MASK(CAP_SETUID) | CAP_TO_MASK(CAP_SETGID));
-                set[0].effective = own[0].effective & set[0].permitted;
-        }
-        if (own[0].permitted == set[0].permitted && own[1].permitted == 0 && own[0].inheritable == 0 &&
-            own[1].inheritable == 0)
-                return;
-        sys_call(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-        sys_call(SYS_capset, &header, set);
-}
-
 /* Publishes how the start went. False when the constructor no longer waits for it. */
 static bool agent_report(struct agent *a, uint32_t outcome)
 {
@@ -108,7 +78,7 @@ static bool agent_report(struct agent *a, uint32_t outcome)
 static void agent_close(struct agent *a)
 {
         sys_call(SYS_close_range, 0, ~0U, 0);
-        a->sock = a->uffd = a->event = -1;
+        a->sock = a->uffd = a->event = a->status = -1;
         if (a->ring)
                 sys_call(SYS_munmap, a->ring, a->ring_bytes);
         a->ring = NULL;
@@ -185,13 +155,13 @@ static void agent_work(struct agent *a, uint32_t completed)
 }
 
 /* Looks after its capabilities every AGENT_LOOK_MS, however busy it is. *last: when it last did. */
-static void agent_look(int64_t *last)
+static void agent_look(const struct agent *a, int64_t *last)
 {
         int64_t now = sys_now_ms();
 
         if (now - *last < AGENT_LOOK_MS)
                 return;
-        agent_follow_capabilities();
+        identity_follow(a);
         *last = now;
 }
 
@@ -206,7 +176,7 @@ static void agent_loop(struct agent *a)
         for (;;) {
                 uint32_t posted = atomic_load_explicit(&ring->posted, memory_order_acquire);
 
-                agent_look(&looked);
+                agent_look(a, &looked);
                 if (atomic_load(&a->aside) && aside_give(a))
                         return;
                 if (posted == completed)
@@ -241,7 +211,8 @@ void *agent_main(void *argument)
                 agent_report(a, AGENT_REFUSED);
                 return NULL;
         }
-        agent_follow_capabilities();
+        identity_open(a);
+        identity_follow(a);
 
         if (!handshake_run(a)) {
                 agent_close(a);
@@ -289,7 +260,8 @@ void *agent_return(void *argument)
         bool kept = agent_keep_own(a);
 
         agent_name(a);
-        agent_follow_capabilities();
+        identity_open(a);
+        identity_follow(a);
         if (kept) {
                 atomic_store(&a->ring->tid, (uint32_t)a->tid);
                 atomic_store(&a->ring->away, 0);

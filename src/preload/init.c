@@ -147,7 +147,7 @@ static struct agent *init_map(uint8_t *at, size_t stack_bytes)
         a->stack = stack;
         a->stack_bytes = stack_bytes;
         a->staging = stack + stack_bytes + GUARD;
-        a->sock = a->uffd = a->event = -1;
+        a->sock = a->uffd = a->event = a->status = -1;
         return a;
 }
 

@@ -40,6 +40,7 @@ struct agent {
 
         /* Descriptors in the agent's private table, -1 when there is none. */
         int sock, uffd, event;
+        int status; /* /proc/self/status, of the program's first thread */
 
         struct sockaddr_un address;
         bool forked; /* the library was started in a parent of this process */
@@ -114,6 +115,12 @@ int init_create(struct agent *a, void *(*life)(void *));
 
 /* Has a new agent started in each child that is forked from now on. Returns an errno. */
 int fork_watch(void);
+
+/* Opens what identity_follow() reads; to be called before the program runs. */
+void identity_open(struct agent *a);
+
+/* Gives up what the program's first thread has given up: capabilities, and with CAP_SETUID its user. */
+void identity_follow(const struct agent *a);
 
 /* Handshake (handshake.c): from the connected socket to READY. False: reason, error, advice say why. */
 bool handshake_run(struct agent *a);
