@@ -152,7 +152,6 @@ static inline struct vmpager_register hostile_message(const struct hostile *h)
 {
         struct vmpager_register reg = { .hdr = hostile_header(VMPAGER_REGISTER, sizeof(reg)),
                                         .staging = (uintptr_t)h->staging,
-                                        .agent_tid = (uint32_t)gettid(),
                                         .n_excluded = 1 };
 
         reg.excluded[0].start = (uintptr_t)h->staging;

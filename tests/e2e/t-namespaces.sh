@@ -39,16 +39,10 @@ if as_nobody unshare -Ur true; then
         echo "ok bwrap of an unprivileged user"
 fi
 
-# The kernel refuses these to a process of more than one thread, and the agent is one (README.md, "Limits").
-# VMPAGER_TEST_ASIDE=1 where it steps aside.
-if [ -n "${VMPAGER_TEST_ASIDE:-}" ]; then
-        in_namespaces unshare -Ur
-        in_namespaces unshare -Ur --fork --pid --mount-proc
-        in_namespaces nsenter --target $$ --mount
-else
-        refused 'unshare failed: Invalid argument' "${RUN[@]}" -- unshare -Ur true
-        refused 'Invalid argument' "${RUN[@]}" -- nsenter --target $$ --mount true
-fi
+# The kernel refuses these to a process of more than one thread: the agent steps aside.
+in_namespaces unshare -Ur
+in_namespaces unshare -Ur --fork --pid --mount-proc
+in_namespaces nsenter --target $$ --mount
 
 store_empty() {
         [ "$("$VMPAGERCTL" stats --json | jq '.store.disk_bytes')" = 0 ]

@@ -277,6 +277,15 @@ static void port_timer(struct port *p, uint64_t at)
                 world.timer_at = at ? at : 1;
 }
 
+/* Nobody's end is simulated. */
+static int port_thread_ends(struct port *p, int (*fn)(uint64_t start, uint64_t end, void *arg), void *arg)
+{
+        (void)p;
+        (void)fn;
+        (void)arg;
+        return 0;
+}
+
 static void port_again(struct port *p)
 {
         (void)p;
@@ -321,5 +330,6 @@ const struct port_ops sim_port_ops = {
         .timer = port_timer,
         .again = port_again,
         .forked = port_forked,
+        .thread_ends = port_thread_ends,
         .kill = port_kill,
 };
