@@ -20,6 +20,7 @@
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -156,6 +157,24 @@ static void init_unmap(struct agent *a)
         munmap((void *)(uintptr_t)a->own.start, a->own.end - a->own.start);
 }
 
+/*
+ * How many threads glibc counts. The thread that ends last ends the process (pthread_exit(3)), so the agent must not
+ * be counted: a program whose own threads have all ended would live on for ever. NULL where the C library has no such
+ * symbol. Set once, by the constructor.
+ */
+static atomic_uint *init_count;
+
+static void *init_live(void *argument)
+{
+        struct agent *a = argument;
+
+        a->life(a);
+        /* The C library takes every thread off that ends. */
+        if (init_count)
+                atomic_fetch_add(init_count, 1);
+        return NULL;
+}
+
 int init_create(struct agent *a, void *(*life)(void *))
 {
         pthread_attr_t attr;
@@ -168,7 +187,10 @@ int init_create(struct agent *a, void *(*life)(void *))
         if (!error) {
                 sigfillset(&all);
                 pthread_sigmask(SIG_SETMASK, &all, &before);
-                error = pthread_create(&a->thread, &attr, life, a);
+                a->life = life;
+                error = pthread_create(&a->thread, &attr, init_live, a);
+                if (!error && init_count)
+                        atomic_fetch_sub(init_count, 1);
                 pthread_sigmask(SIG_SETMASK, &before, NULL);
         }
         pthread_attr_destroy(&attr);
@@ -299,6 +321,8 @@ static bool init_first(void)
 static void __attribute__((constructor(101))) init_library(void)
 {
         int error = errno;
+
+        init_count = dlsym(RTLD_DEFAULT, "__nptl_nthreads");
 
         bool paged = !vmpager_no_preload && init_first();
 

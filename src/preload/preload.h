@@ -37,6 +37,7 @@ struct agent {
 
         int pid, tid;
         pthread_t thread;
+        void *(*life)(void *);
 
         /* Descriptors in the agent's private table, -1 when there is none. */
         int sock, uffd, event;
