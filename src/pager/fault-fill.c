@@ -70,24 +70,47 @@ static int64_t give_zeros(struct space *s, const struct fault *f, uint64_t len)
         return r;
 }
 
+/*
+ * Whether a fault that finds no room is to wait for it. Where nothing can be evicted it is not; but its memory, grown
+ * in place just now perhaps, may be what the search does not know of yet. Then the mappings are looked at first.
+ */
+static bool has_to_wait(struct space *s, struct fault *f)
+{
+        if (fault_is_of_agent(s, f))
+                return false;
+        if (!evict_is_hopeless(s))
+                return true;
+        if (f->looked || region_holds(&s->certain, f->addr, f->addr + PAGE_SIZE_))
+                return false;
+        f->looked = true;
+        s->mapped = 0;
+        s->port->ops->timer(s->port, s->port->ops->now(s->port));
+        return true;
+}
+
+/* Said for the first, second, fourth, eighth ... page. */
+static void count_beyond(struct space *s)
+{
+        s->stats.over_limit++;
+        if ((s->stats.over_limit & (s->stats.over_limit - 1)) == 0)
+                log_warning(
+                        "client %d: nothing of it can be evicted (locked, pinned or shared memory): it grows beyond "
+                        "its limit",
+                        s->pid);
+}
+
 void fault_fill(struct space *s, struct fault *f)
 {
+        bool no_room = budget_room(&s->budget) < PAGE_SIZE_;
         uint64_t len;
         int64_t r;
 
-        if (budget_room(&s->budget) < PAGE_SIZE_ && !evict_is_hopeless(s) && !fault_is_of_agent(s, f)) {
+        if (no_room && has_to_wait(s, f)) {
                 fault_stall(s, f);
                 return;
         }
-        if (budget_room(&s->budget) < PAGE_SIZE_) {
-                /* Said for the first, second, fourth, eighth ... page. */
-                s->stats.over_limit++;
-                if ((s->stats.over_limit & (s->stats.over_limit - 1)) == 0)
-                        log_warning(
-                                "client %d: nothing of it can be evicted (locked, pinned or shared memory): it grows "
-                                "beyond its limit",
-                                s->pid);
-        }
+        if (no_room && !fault_is_of_agent(s, f))
+                count_beyond(s);
         len = run_length(s, f);
         r = give_zeros(s, f, len);
         if (bug(EEXIST_IS_ERROR) && r == -EEXIST)

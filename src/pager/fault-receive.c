@@ -67,6 +67,7 @@ static void act_on_faults(struct space *s, const struct uffd_msg *msg, int n, ui
                 f->since = since;
                 f->tid = msg[i].arg.pagefault.feat.ptid;
                 f->write = msg[i].arg.pagefault.flags & UFFD_PAGEFAULT_FLAG_WRITE;
+                f->looked = false;
                 s->stats.faults++;
                 fault_route(s, f);
         }

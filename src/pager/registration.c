@@ -199,6 +199,8 @@ static int make_certain(struct space *s, const struct look *before, const struct
                         all = false;
                 else if (region_add(&s->certain, now->seen[i].start, now->seen[i].end) < 0)
                         return -ENOMEM;
+                else
+                        s->futile_until = 0; /* there is more to search */
         }
         return all;
 }

@@ -39,6 +39,7 @@ struct fault {
         uint64_t since; /* ns */
         uint32_t tid;
         bool write;
+        bool looked; /* it is from outside of what is certain, and the mappings are looked at for its sake */
 };
 
 struct fault_list {

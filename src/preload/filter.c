@@ -4,10 +4,11 @@
  * asked first, as the kernel would ask it, about each system call of ours:
  *
  *     the agent's own       matters where the filter is for all threads (SECCOMP_FILTER_FLAG_TSYNC): an agent that
- *                           would be killed, and the program perhaps with it, leaves for good
- *     those of its start    matters to children that are forked from now on: they go without an agent
+ *                           would be killed, and the program perhaps with it, or could do nothing, leaves for good
+ *     those of its start    matters to children that are forked from now on: they go without an agent, if one of
+ *                           these calls would kill them
  *
- * vmpagerd serves a program without an agent, and evicts nothing of it. A call that would only fail does no harm.
+ * vmpagerd serves a program without an agent, and evicts nothing of it.
  *
  * prctl(2) and syscall(2) are where filters come from (libseccomp uses both). A program that makes the system call by
  * itself is not noticed.
@@ -41,10 +42,10 @@ struct filter_call {
         uint64_t args[6];
 };
 
-static const struct filter_call filter_agent_calls[] = {
+/* Without these it can do nothing. */
+static const struct filter_call filter_vital_calls[] = {
         { SYS_futex, { 0, FUTEX_WAIT } },
         { SYS_futex, { 0, FUTEX_WAKE } },
-        { SYS_rt_sigprocmask, { 0 } },
         { SYS_ioctl, { 0, UFFDIO_REGISTER } },
         { SYS_ioctl, { 0, UFFDIO_UNREGISTER } },
         { SYS_ioctl, { 0, UFFDIO_MOVE } },
@@ -52,13 +53,15 @@ static const struct filter_call filter_agent_calls[] = {
         { SYS_madvise, { 0, 0, MADV_DONTNEED } },
         { SYS_madvise, { 0, 0, MADV_POPULATE_WRITE } },
         { SYS_mincore, { 0 } },
-        { SYS_munlock, { 0 } },
         { SYS_write, { 64 } },
-        { SYS_ppoll, { 0 } },
-        { SYS_getpid, { 0 } },
-        { SYS_capget, { 0 } },
-        { SYS_capset, { 0 } },
-        { SYS_prctl, { PR_CAP_AMBIENT } },
+};
+
+static const struct filter_call filter_other_calls[] = {
+        { SYS_rt_sigprocmask, { 0 } }, { SYS_rt_sigreturn, { 0 } },
+        { SYS_munlock, { 0 } },        { SYS_ppoll, { 0 } },
+        { SYS_getpid, { 0 } },         { SYS_capget, { 0 } },
+        { SYS_capset, { 0 } },         { SYS_prctl, { PR_CAP_AMBIENT } },
+        { SYS_pread64, { 64 } },       { SYS_getresuid, { 0 } },
         { SYS_clock_gettime, { 1 } },
 };
 
@@ -73,6 +76,7 @@ static const struct filter_call filter_start_calls[] = {
         { SYS_clone3, { 0 } },
         { SYS_clone, { 0x3d0f00 } }, /* as pthread_create(3) makes it */
         { SYS_set_robust_list, { 0 } },
+        { SYS_openat, { 0 } },
         { SYS_gettid, { 0 } },
         { SYS_close_range, { 0 } },
         { SYS_close, { 64 } },
@@ -196,8 +200,8 @@ static uint32_t filter_ask(const struct sock_fprog *filter, const struct seccomp
         return SECCOMP_RET_KILL_PROCESS;
 }
 
-/* Whether each of the calls is let through, or fails and no more. */
-static bool filter_spares(const struct sock_fprog *filter, const struct filter_call *calls, size_t n)
+/* Whether each of the calls is let through, or, if that will do, fails and no more. */
+static bool filter_spares(const struct sock_fprog *filter, const struct filter_call *calls, size_t n, bool may_fail)
 {
         for (size_t k = 0; k < n; k++) {
                 struct seccomp_data data = { .nr = calls[k].number, .arch = FILTER_ARCH };
@@ -206,7 +210,7 @@ static bool filter_spares(const struct sock_fprog *filter, const struct filter_c
                 for (int i = 0; i < 6; i++)
                         data.args[i] = calls[k].args[i];
                 says = filter_ask(filter, &data) & SECCOMP_RET_ACTION_FULL;
-                if (says != SECCOMP_RET_ALLOW && says != SECCOMP_RET_LOG && says != SECCOMP_RET_ERRNO)
+                if (says != SECCOMP_RET_ALLOW && says != SECCOMP_RET_LOG && !(may_fail && says == SECCOMP_RET_ERRNO))
                         return false;
         }
         return true;
@@ -215,14 +219,16 @@ static bool filter_spares(const struct sock_fprog *filter, const struct filter_c
 /* A filter is about to be set for this thread, or for all. */
 static void filter_comes(const struct sock_fprog *filter, bool for_all)
 {
-        bool spares_agent;
+        const size_t n_vital = FILTER_COUNT(filter_vital_calls), n_other = FILTER_COUNT(filter_other_calls);
+        bool kills;
 
         if (!init_agent || !filter || !filter->filter)
                 return;
-        spares_agent = filter_spares(filter, filter_agent_calls, FILTER_COUNT(filter_agent_calls));
-        if (!spares_agent || !filter_spares(filter, filter_start_calls, FILTER_COUNT(filter_start_calls)))
+        kills = !filter_spares(filter, filter_vital_calls, n_vital, true) ||
+                !filter_spares(filter, filter_other_calls, n_other, true);
+        if (kills || !filter_spares(filter, filter_start_calls, FILTER_COUNT(filter_start_calls), true))
                 filter_forbids_agent = true;
-        if (!spares_agent && for_all)
+        if (for_all && (kills || !filter_spares(filter, filter_vital_calls, n_vital, false)))
                 aside_leave();
 }
 

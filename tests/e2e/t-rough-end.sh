@@ -57,7 +57,4 @@ check_eq "clients, one after the other" "$(json stats.json '.clients | length')"
 rough_case "pthread_exit() in main" rough-end without-first
 check_num "KiB resident after that" "$(control_word control 127)" -le $((24 << 10))
 
-# The agent is a thread as well, and does not know that it is the last one. VMPAGER_TEST_LAST_THREAD=1 once it does.
-if [ -n "${VMPAGER_TEST_LAST_THREAD:-}" ]; then
-        rough_case "the end of the last thread" rough-end to-the-last-thread
-fi
+rough_case "the end of the last thread" rough-end to-the-last-thread
