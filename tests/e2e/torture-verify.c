@@ -65,6 +65,21 @@ static struct actor *claim_child(void)
         return NULL;
 }
 
+static void tell_ended(const struct actor *c, pid_t pid, int status)
+{
+        size_t length = 0;
+
+        if (atomic_exchange(&board->wrong, true))
+                return;
+        add_text(&length, "ENDED child pid %d with status 0x%x\n  ", pid, (unsigned)status);
+        add_who(&length, c, NULL);
+        for (unsigned i = 0; i <= REGIONS; i++) {
+                add_text(&length, " region %u:\n", i);
+                add_past(&length, &c->region[i], UINT64_MAX);
+        }
+        atomic_store(&board->told, true);
+}
+
 /* Gives back the places of children of this process that have ended. */
 static void reap(void)
 {
@@ -75,14 +90,8 @@ static void reap(void)
 
                 if (atomic_load(&c->state) != LIVE || pid == 0 || waitpid(pid, &status, WNOHANG) != pid)
                         continue;
-                if (status && !atomic_load(&board->wrong)) {
-                        size_t length;
-
-                        begin_text(&length);
-                        add_text(&length, "ENDED child pid %d with status 0x%x\n  ", pid, (unsigned)status);
-                        add_who(&length, c, NULL);
-                        end_text();
-                }
+                if (status)
+                        tell_ended(c, pid, status);
                 atomic_store(&c->pid, 0);
                 atomic_store(&c->state, FREE);
         }
