@@ -236,6 +236,10 @@ static long find_order(struct space *s, struct event_judge *judge, uint32_t *ord
         size_t n = 0;
         int r = order_find(&q, order, &n);
 
+        if (r == 0 && !judge->error && !judge->lenient) {
+                judge->lenient = true;
+                r = order_find(&q, order, &n);
+        }
         if (judge->error)
                 r = judge->error;
         return r > 0 ? (long)n : r == 0 ? -EINVAL : r;

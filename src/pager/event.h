@@ -41,6 +41,7 @@ struct event_judge {
         struct region_set marked;         /* what is marked there */
         uint64_t n_marked;                /* pages */
         bool has_looked;
+        bool lenient; /* notes without a mark may be of pages that the client has not */
         int error; /* of the look: -EAGAIN when something was changing all the time, or another negative errno */
         struct procfs_run run[EVENT_JUDGE_RUNS];
 };

@@ -162,6 +162,45 @@ START_TEST(test_wiped)
 }
 END_TEST
 
+/* The child moves such a range about; several of its calls are told before the pager comes to look. */
+START_TEST(test_wiped_moves)
+{
+        struct rig *r = rig_at(STORED), *child = rig_child(r);
+
+        rig_fork(r);
+        for (unsigned i = 0; i < 5; i++)
+                child->page[i].marked = false;
+        rig_receive(r);
+        child->changing = true;
+        rig_remap(child, 0, 600, N);
+        rig_receive(child);
+        rig_unmap_echo(child, 0, N);
+        rig_receive(child);
+        rig_remap(child, 600, 700, N);
+        rig_receive(child);
+        rig_unmap_echo(child, 600, N);
+        rig_receive(child);
+        rig_remap(child, 700, 600, N);
+        rig_receive(child);
+        rig_unmap_echo(child, 700, N);
+        child->changing = false;
+        settle(r);
+        ck_assert_uint_eq(child->killed, 0);
+        for (unsigned i = 600; i < 600 + N; i++)
+                rig_touch(child, i);
+        settle(r);
+        for (unsigned i = 0; i < N; i++) {
+                rig_touch(r, i);
+                settle(r);
+                if (i < 5)
+                        ck_assert(rig_holds(child, 600 + i, 0));
+                else
+                        ck_assert_int_eq(memcmp(rig_bytes(child, 600 + i), rig_bytes(r, i), PAGE_SIZE_), 0);
+        }
+        rig_free(r);
+}
+END_TEST
+
 /* The message that was sent last is read before the one that was sent before it. */
 static void swap_last(struct rig *r)
 {
@@ -294,6 +333,7 @@ int main(void)
         tcase_add_loop_test(tc, test_parent_ends, 0, N_WHERE);
         tcase_add_test(tc, test_parent_goes_on);
         tcase_add_test(tc, test_wiped);
+        tcase_add_test(tc, test_wiped_moves);
         tcase_add_loop_test(tc, test_in_journal, 0, 4);
         tcase_add_loop_test(tc, test_discarded_meanwhile, 0, 2);
         tcase_add_test(tc, test_shared);
