@@ -5,9 +5,9 @@
  * be set (bare), and poisoned ones. With a mark and not out are pages that were discarded just now, or when their mark
  * could not be taken away (stray).
  *
- * What is noted of a page may be older than the program itself: a child has notes of what its parent had at that place
- * before or after the fork, or has with MADV_WIPEONFORK, and MADV_GUARD_INSTALL sends no event (fault-route.c drops such
- * a note when the page is touched). There a note without a mark says nothing, and all marks still have to be explained.
+ * What is noted of a page may be none of the program's: a child has notes of what its parent had at that place before
+ * or after the fork, or has with MADV_WIPEONFORK, and MADV_GUARD_INSTALL sends no event (fault-route.c drops such a
+ * note when the page is touched). There a note without a mark says nothing; all marks still have to be explained.
  */
 #include <errno.h>
 

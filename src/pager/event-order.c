@@ -227,21 +227,59 @@ void event_fork_end(struct space *s)
         settle_children(s);
 }
 
+/* Whether an event in the journal takes memory away that is in [start, end). */
+static bool is_left(const struct event_journal *j, uint64_t start, uint64_t end)
+{
+        for (size_t i = 0; i < j->n; i++)
+                if (j->v[i].kind != ORDER_REMOVE && j->v[i].start < end && j->v[i].end > start)
+                        return true;
+        return false;
+}
+
+/*
+ * What is certain to have been there. A child may not have all that its parent had (MADV_DONTFORK, what other threads
+ * unmapped): not where something moved to and nothing ever left, and perhaps not where anything moved to (all).
+ */
+static int copy_certain(const struct space *s, bool all, struct region_set *to)
+{
+        const struct event_journal *j = &s->journal;
+        int r = region_copy(to, &s->certain);
+
+        for (size_t i = 0; r == 0 && s->inherits && i < j->n; i++) {
+                uint64_t end = j->v[i].to + (j->v[i].end - j->v[i].start);
+
+                if (j->v[i].kind == ORDER_REMAP && (all || !is_left(j, j->v[i].to, end)))
+                        r = region_remove(to, j->v[i].to, end);
+        }
+        return r;
+}
+
+static int ask(struct space *s, struct event_judge *judge, bool all, uint32_t *order, size_t *n)
+{
+        struct region_set certain = { 0 };
+        struct order_question q = {
+                .events = s->journal.v, .n = s->journal.n, .certain = &certain, .judge = event_judge, .arg = judge
+        };
+        int r = copy_certain(s, all, &certain);
+
+        if (r == 0)
+                r = order_find(&q, order, n);
+        region_clear(&certain);
+        return judge->error ? judge->error : r;
+}
+
 /* Finds the order. Returns how many events are to be carried out, or negative: -EAGAIN not now, others: never. */
 static long find_order(struct space *s, struct event_judge *judge, uint32_t *order)
 {
-        struct order_question q = {
-                .events = s->journal.v, .n = s->journal.n, .certain = &s->certain, .judge = event_judge, .arg = judge
-        };
         size_t n = 0;
-        int r = order_find(&q, order, &n);
+        int r = ask(s, judge, false, order, &n);
 
-        if (r == 0 && !judge->error && !judge->lenient) {
+        if (r == 0 && !s->inherits) {
                 judge->lenient = true;
-                r = order_find(&q, order, &n);
+                r = ask(s, judge, false, order, &n);
+        } else if (r == 0) {
+                r = ask(s, judge, true, order, &n);
         }
-        if (judge->error)
-                r = judge->error;
         return r > 0 ? (long)n : r == 0 ? -EINVAL : r;
 }
 

@@ -205,11 +205,14 @@ static int make_certain(struct space *s, const struct look *before, const struct
         return all;
 }
 
-/* What a forked child has noted of its parent's memory, and does not have. */
-static void forget_rest(struct space *s)
+/* What a forked child has noted of its parent's memory, and does not have. Returns 1 or -ENOMEM. */
+static int forget_rest(struct space *s)
 {
         uint64_t at = 0;
 
+        region_clear(&s->certain);
+        if (region_copy(&s->certain, &s->regions) < 0)
+                return -ENOMEM;
         while ((at = ptable_next(&s->table, at, PTABLE_END)) < PTABLE_END) {
                 const struct region *r = region_at_or_after(&s->regions, at);
 
@@ -221,11 +224,13 @@ static void forget_rest(struct space *s)
                 at += PAGE_SIZE_;
         }
         s->heir = false;
+        return 1;
 }
 
 int registration_confirm(struct space *s)
 {
-        struct look before = { .space = s }, now = { .space = s, .before = &before };
+        /* An heir's new mapping may be where its parent's was registered. */
+        struct look before = { .space = s, .all = s->heir }, now = { .space = s, .before = &before };
         uint64_t began = s->port->ops->now(s->port);
         int r;
 
@@ -244,7 +249,7 @@ int registration_confirm(struct space *s)
                 now.there = (struct region_set){ 0 };
         }
         if (r == 1 && s->heir)
-                forget_rest(s);
+                r = forget_rest(s);
         look_clear(&before);
         look_clear(&now);
         s->confirm_after = pause_after(s, began);

@@ -201,6 +201,45 @@ START_TEST(test_wiped_moves)
 }
 END_TEST
 
+/*
+ * Memory that the child does not have (MADV_DONTFORK): it moves some of its own there. _i: and on from there, before
+ * the pager comes to look.
+ */
+START_TEST(test_hole)
+{
+        struct rig *r = rig_at(STORED), *child = rig_child(r);
+        unsigned at = _i ? 600 : 300;
+
+        rig_fork(r);
+        for (unsigned i = 300; i < 350; i++)
+                child->page[i].mapped = false;
+        rig_receive(r);
+        child->changing = true;
+        rig_remap(child, 0, 300, N);
+        rig_receive(child);
+        rig_unmap_echo(child, 0, N);
+        rig_receive(child);
+        if (_i) {
+                rig_remap(child, 300, 600, N);
+                rig_receive(child);
+                rig_unmap_echo(child, 300, N);
+        }
+        child->changing = false;
+        settle(r);
+        ck_assert_uint_eq(child->killed, 0);
+        for (unsigned i = 0; i < N; i++) {
+                rig_touch(child, at + i);
+                rig_touch(r, i);
+        }
+        settle(r);
+        for (unsigned i = 0; i < N; i++) {
+                ck_assert(child->page[at + i].present);
+                ck_assert_int_eq(memcmp(rig_bytes(child, at + i), rig_bytes(r, i), PAGE_SIZE_), 0);
+        }
+        rig_free(r);
+}
+END_TEST
+
 /* The message that was sent last is read before the one that was sent before it. */
 static void swap_last(struct rig *r)
 {
@@ -334,6 +373,7 @@ int main(void)
         tcase_add_test(tc, test_parent_goes_on);
         tcase_add_test(tc, test_wiped);
         tcase_add_test(tc, test_wiped_moves);
+        tcase_add_loop_test(tc, test_hole, 0, 2);
         tcase_add_loop_test(tc, test_in_journal, 0, 4);
         tcase_add_loop_test(tc, test_discarded_meanwhile, 0, 2);
         tcase_add_test(tc, test_shared);
