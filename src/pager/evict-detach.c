@@ -169,6 +169,9 @@ static bool take_result(struct space *s, struct evict_item *item, uint8_t result
                 note_out(s, item, page_make(PAGE_ZERO, 0, 0), result == VMPAGER_RES_BARE_ZERO);
                 return false;
         case VMPAGER_RES_BUSY:
+                /* Of a fork before anything was registered the kernel tells nothing. */
+                s->shares = true;
+                /* fallthrough */
         case VMPAGER_RES_REFUSED:
                 s->stats.not_evictable++;
                 c = ptable_chunk(&s->table, item->addr);
