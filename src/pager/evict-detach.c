@@ -50,7 +50,9 @@ void evict_cancel_in(struct space *s, uint64_t start, uint64_t end)
 
 bool evict_is_hopeless(const struct space *s)
 {
-        if (atomic_load_explicit(&s->ring->away, memory_order_relaxed))
+        /* While the program forks the agent begins nothing, and the thread that forks may be the one that waits. */
+        if (atomic_load_explicit(&s->ring->away, memory_order_relaxed) ||
+            atomic_load_explicit(&s->ring->forks, memory_order_relaxed))
                 return true;
         return s->futile_until != 0 && s->in_flight == 0 && s->writes == 0 && !event_are_waiting(s) && !s->doubtful;
 }

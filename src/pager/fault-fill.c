@@ -109,7 +109,8 @@ void fault_fill(struct space *s, struct fault *f)
                 fault_stall(s, f);
                 return;
         }
-        if (no_room && !fault_is_of_agent(s, f))
+        /* An agent that is held, or away for a moment, is no reason to complain. */
+        if (no_room && s->futile_until && !fault_is_of_agent(s, f))
                 count_beyond(s);
         len = run_length(s, f);
         r = give_zeros(s, f, len);

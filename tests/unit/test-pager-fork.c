@@ -322,6 +322,24 @@ START_TEST(test_discarded_meanwhile)
 }
 END_TEST
 
+/* The thread that forks touches memory at the limit, while the agent is kept from what was ordered. */
+START_TEST(test_fault_of_who_forks)
+{
+        struct rig *r = rig_new();
+
+        rig_put_many(r, 0, N, 1);
+        rig_press(r);
+        rig_expect(r, 0, N, PAGE_EVICTING);
+        rig_touch(r, 400);
+        rig_receive(r);
+        ck_assert(!r->page[400].present);
+        atomic_store(&r->ring->forks, 1);
+        rig_tick(r, 1000000);
+        ck_assert(r->page[400].present);
+        rig_free(r);
+}
+END_TEST
+
 /* What fork left shared is passed by. When it is the client's alone again the agent is told to make that known. */
 START_TEST(test_shared)
 {
@@ -376,6 +394,7 @@ int main(void)
         tcase_add_loop_test(tc, test_hole, 0, 2);
         tcase_add_loop_test(tc, test_in_journal, 0, 4);
         tcase_add_loop_test(tc, test_discarded_meanwhile, 0, 2);
+        tcase_add_test(tc, test_fault_of_who_forks);
         tcase_add_test(tc, test_shared);
         tcase_add_loop_test(tc, test_abandoned, PRESENT, N_WHERE - 1);
         return unit_run("pager-fork", tc);
