@@ -309,7 +309,7 @@ static inline void *remap(struct actor *a, struct region *r, uint64_t pages, int
 {
         uint64_t until = now_ms() + 5000;
 
-        for (;;) {
+        for (bool first = true;; first = false) {
                 void *p = mremap(r->base, r->pages * PAGE, pages * PAGE, flags, to);
 
                 if (p != MAP_FAILED) {
@@ -320,7 +320,7 @@ static inline void *remap(struct actor *a, struct region *r, uint64_t pages, int
                         tell_error(a, r, "mremap");
                 if (r->split)
                         return p;
-                atomic_fetch_add(&board->efaults, 1);
+                atomic_fetch_add(&board->efaults, first);
                 if (flags & MREMAP_FIXED)
                         return p;
                 if (now_ms() > until)

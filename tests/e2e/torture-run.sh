@@ -21,7 +21,7 @@ torture_paged() {
         daemon_config 4G "$limit"
         sed -i "s/^\[daemon\]/&\nworkers = $1/" vmpagerd.conf
         : >vmpagerd.log
-        daemon_start
+        daemon_start >/dev/null
         "${RUN[@]}" --limit "$limit" --stats stats.json "$HELPERS/torture-verify" "$2" "$TORTURE_MIB" "$3" "$4" >out ||
                 status=$?
         cat out
