@@ -72,6 +72,7 @@ struct look {
         const struct look *before; /* what was registered then is not registered again */
         struct region *seen;       /* those that are registered, and were not certain to be, one by one */
         size_t n_seen, room;
+        bool all;       /* registers also what is certain to be */
         bool found_new; /* something that is not in space.regions */
 };
 
@@ -128,7 +129,7 @@ static int look_at(const struct procfs_mapping *m, void *arg)
                 return 0;
         if (l->before && was_seen(l->before, m->start, m->end)) {
                 e = note_seen(l, m);
-        } else if (!region_touches(&s->certain, m->start, m->end)) {
+        } else if (l->all || !region_touches(&s->certain, m->start, m->end)) {
                 l->found_new |= !region_holds(&s->regions, m->start, m->end);
                 e = enlist(s, m);
                 if (e > 0)
