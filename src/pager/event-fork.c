@@ -138,7 +138,7 @@ struct space *event_fork(struct space *s, int fd)
         s->shares = child->shares = true;
         budget_share(&child->budget, s->budget.resident); /* until it was counted */
         child->stray_marks = s->stray_marks;
-        child->heir = child->inherits = true;
+        child->heir = true;
         r = share_range(s, child, 0, PTABLE_END);
         if (r == 0)
                 r = region_copy(&child->regions, &s->regions);

@@ -117,7 +117,7 @@ static uint64_t trace(uint64_t from, uint64_t to)
 
 void event_judge_init(struct event_judge *j, struct space *s)
 {
-        *j = (struct event_judge){ .space = s, .touched = &s->journal.ranges, .lenient = s->inherits };
+        *j = (struct event_judge){ .space = s, .touched = &s->journal.ranges, .lenient = s->heir };
 }
 
 int event_judge_look(struct event_judge *j)

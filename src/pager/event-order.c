@@ -245,7 +245,7 @@ static int copy_certain(const struct space *s, bool all, struct region_set *to)
         const struct event_journal *j = &s->journal;
         int r = region_copy(to, &s->certain);
 
-        for (size_t i = 0; r == 0 && s->inherits && i < j->n; i++) {
+        for (size_t i = 0; r == 0 && s->heir && i < j->n; i++) {
                 uint64_t end = j->v[i].to + (j->v[i].end - j->v[i].start);
 
                 if (j->v[i].kind == ORDER_REMAP && (all || !is_left(j, j->v[i].to, end)))
@@ -274,12 +274,8 @@ static long find_order(struct space *s, struct event_judge *judge, uint32_t *ord
         size_t n = 0;
         int r = ask(s, judge, false, order, &n);
 
-        if (r == 0 && !s->inherits) {
-                judge->lenient = true;
-                r = ask(s, judge, false, order, &n);
-        } else if (r == 0) {
+        if (r == 0 && s->heir)
                 r = ask(s, judge, true, order, &n);
-        }
         return r > 0 ? (long)n : r == 0 ? -EINVAL : r;
 }
 

@@ -12,6 +12,7 @@
 
 #include "pager/event.h"
 #include "pager/fault.h"
+#include "pager/heir.h"
 #include "util/log.h"
 
 /* How often the list of mappings is read until one look finds nothing new. */
@@ -206,28 +207,6 @@ static int make_certain(struct space *s, const struct look *before, const struct
         return all;
 }
 
-/* What a forked child has noted of its parent's memory, and does not have. Returns 1 or -ENOMEM. */
-static int forget_rest(struct space *s)
-{
-        uint64_t at = 0;
-
-        region_clear(&s->certain);
-        if (region_copy(&s->certain, &s->regions) < 0)
-                return -ENOMEM;
-        while ((at = ptable_next(&s->table, at, PTABLE_END)) < PTABLE_END) {
-                const struct region *r = region_at_or_after(&s->regions, at);
-
-                if (r && r->start <= at) {
-                        at = r->end;
-                        continue;
-                }
-                event_drop_page(s, at, PAGE_NATIVE);
-                at += PAGE_SIZE_;
-        }
-        s->heir = false;
-        return 1;
-}
-
 int registration_confirm(struct space *s)
 {
         /* An heir's new mapping may be where its parent's was registered. */
@@ -250,7 +229,7 @@ int registration_confirm(struct space *s)
                 now.there = (struct region_set){ 0 };
         }
         if (r == 1 && s->heir)
-                r = forget_rest(s);
+                r = heir_settle(s);
         look_clear(&before);
         look_clear(&now);
         s->confirm_after = pause_after(s, began);

@@ -160,8 +160,7 @@ struct space {
         uint64_t gate_since;       /* ns: it has been there at each look since; 0: it was not at the last */
         bool doubtful;             /* regions holds more than certain, perhaps */
         struct space *unsettled;   /* the parent, events of which may yet be about what this child has; or NULL */
-        bool heir;                 /* what is noted may be of memory that it does not have (MADV_DONTFORK) */
-        bool inherits;             /* a forked child: what is noted may be of pages that it does not have */
+        bool heir;                 /* a forked child: what is noted may be of pages that it does not have (heir.c) */
 
         /* Evictions. */
         struct evict_batch *batch; /* VMPAGER_RING_BATCHES of them */

@@ -277,6 +277,17 @@ static void port_timer(struct port *p, uint64_t at)
                 world.timer_at = at ? at : 1;
 }
 
+/* No fork is simulated: all is the client's own. */
+static int port_sharing(struct port *p, uint64_t start, uint64_t end, struct procfs_sharing *out)
+{
+        (void)p;
+        (void)start;
+        (void)end;
+        memset(out->mine, 0xff, sizeof(out->mine));
+        memset(out->shared, 0, sizeof(out->shared));
+        return 0;
+}
+
 /* Nobody's end is simulated. */
 static int port_thread_ends(struct port *p, int (*fn)(uint64_t start, uint64_t end, void *arg), void *arg)
 {
@@ -331,5 +342,6 @@ const struct port_ops sim_port_ops = {
         .again = port_again,
         .forked = port_forked,
         .thread_ends = port_thread_ends,
+        .sharing = port_sharing,
         .kill = port_kill,
 };
