@@ -205,7 +205,8 @@ static void count_vain(struct space *s, const struct evict_batch *batch, const u
 
         for (uint32_t i = 0; i < batch->n_pages; i++) {
                 cancelled += result[i] == VMPAGER_RES_CANCELLED;
-                vain += result[i] == VMPAGER_RES_BUSY || result[i] == VMPAGER_RES_REFUSED;
+                vain += result[i] == VMPAGER_RES_BUSY || result[i] == VMPAGER_RES_REFUSED ||
+                        result[i] == VMPAGER_RES_FOREIGN;
         }
         if (vain + cancelled < batch->n_pages) {
                 s->vain = 0;

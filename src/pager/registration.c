@@ -201,9 +201,10 @@ static int make_certain(struct space *s, const struct look *before, const struct
                         all = false;
                 else if (region_add(&s->certain, now->seen[i].start, now->seen[i].end) < 0)
                         return -ENOMEM;
-                else
+                else if (s->look_wanted)
                         s->futile_until = 0; /* there is more to search */
         }
+        s->look_wanted = s->look_wanted && !all;
         return all;
 }
 
