@@ -195,6 +195,14 @@ void unattended_begin(struct session *s)
         session_patience(s);
 }
 
+void unattended_stop(struct session *s)
+{
+        const uint64_t *count = s->space.table.count;
+
+        if (count[PAGE_STANDBY] || count[PAGE_STORED] || count[PAGE_FETCHING])
+                s->port.ops->kill(&s->port, "vmpagerd stops, and it has no agent that keeps its pages from being lost");
+}
+
 struct session *unattended_new(struct session *parent, int uffd)
 {
         struct session *s = session_new(parent->worker);

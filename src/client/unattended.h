@@ -27,6 +27,9 @@ void unattended_begin(struct session *s);
 /* Looks after an unattended session: whether its process is still there, and which it is. For session.c's timer. */
 void unattended_look(struct session *s);
 
+/* The daemon stops: nobody would keep its pages that are out from reading as zeros, so the process is ended. */
+void unattended_stop(struct session *s);
+
 /* Finds out which process it is, if that is not known. */
 void unattended_identify(struct session *s);
 

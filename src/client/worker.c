@@ -119,8 +119,11 @@ static void stop(void *arg)
         struct session *s, *next;
 
         w->stopping = true;
-        DL_FOREACH_SAFE(w->sessions, s, next)
+        DL_FOREACH_SAFE(w->sessions, s, next) {
+                if (s->state == SESSION_UNATTENDED || s->state == SESSION_RETURNING)
+                        unattended_stop(s);
                 session_end(s);
+        }
         stop_if_idle(w);
 }
 

@@ -16,10 +16,11 @@
 #include <errno.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
-#include <linux/prctl.h>
 #include <linux/seccomp.h>
 #include <stdarg.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <unistd.h>
 #include <vmpager/uffd-compat.h>
 
 #include "preload.h"
@@ -61,7 +62,6 @@ static const struct filter_call filter_other_calls[] = {
         { SYS_munlock, { 0 } },        { SYS_ppoll, { 0 } },
         { SYS_getpid, { 0 } },         { SYS_capget, { 0 } },
         { SYS_capset, { 0 } },         { SYS_prctl, { PR_CAP_AMBIENT } },
-        { SYS_pread64, { 64 } },       { SYS_getresuid, { 0 } },
         { SYS_clock_gettime, { 1 } },
 };
 

@@ -8,6 +8,7 @@
  *     raw      clone(2) by itself: the library does not know of them
  *     orphan   fork(3), and each parent but the first ends before its child looks
  *     threads  fork(3), while other threads write to memory of their own
+ *     late     as raw, and the child looks when there is a file "go"
  *     many     fork(3), and each child looks at, and writes to, a sixteenth of the pages
  *     spawn    vfork(2), posix_spawn(3), system(3), popen(3) and fork with exec, of a program that does nothing; the
  *              memory that is right is the first process's
@@ -87,7 +88,7 @@ static bool check(const char *when)
 
 static pid_t make_child(void)
 {
-        if (strcmp(how, "raw") == 0)
+        if (strcmp(how, "raw") == 0 || strcmp(how, "late") == 0)
                 return (pid_t)syscall(SYS_clone, SIGCHLD, 0, NULL, NULL, 0);
         return fork();
 }
@@ -137,6 +138,8 @@ static void live(unsigned depth, unsigned number)
 {
         bool orphan = strcmp(how, "orphan") == 0;
 
+        while (strcmp(how, "late") == 0 && access("go", F_OK) < 0)
+                usleep(1000);
         if (strcmp(how, "many") == 0) {
                 first = number % SHARE;
                 step = SHARE;
@@ -225,7 +228,8 @@ int main(int argc, char **argv)
         char reaper[32];
 
         if (argc < 5) {
-                fprintf(stderr, "usage: fork-verify MIB CHILDREN DEPTH fork|raw|orphan|threads|many|spawn [SEED]\n");
+                fprintf(stderr,
+                        "usage: fork-verify MIB CHILDREN DEPTH fork|raw|late|orphan|threads|many|spawn [SEED]\n");
                 return 2;
         }
         pages = (size_t)strtoul(argv[1], NULL, 10) << 8;

@@ -352,7 +352,12 @@ static inline int run_cases(const struct paged_case *cases, size_t n, int argc, 
                 printf("%s: ", cases[i].name);
                 fflush(stdout);
                 cases[i].run();
-                printf(has_failed ? "\n%s: FAILED\n" : skipped[0] ? "skip: %2$s\n" : "ok\n", cases[i].name, skipped);
+                if (has_failed)
+                        printf("\n%s: FAILED\n", cases[i].name);
+                else if (skipped[0])
+                        printf("skip: %s\n", skipped);
+                else
+                        printf("ok\n");
                 fflush(stdout);
                 run++;
                 wrong += has_failed;

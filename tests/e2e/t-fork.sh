@@ -48,3 +48,22 @@ for workers in 1 2; do
         "$VMPAGERCTL" stats --json >after.json
         check_num "bytes in the store afterwards" "$(json after.json .store.disk_bytes)" -eq 0
 done
+
+# A child without an agent does not read zeros when the daemon stops: it is ended, and that is said.
+"${RUN[@]}" --limit 32M "$HELPERS/fork-verify" 48 1 0 late "$seed" >out 2>&1 &
+run=$!
+waits_without_agent() {
+        "$VMPAGERCTL" stats --json >now.json &&
+                jq -er '.clients[] | select((.agent | not) and .pid > 0 and .stored_pages > 0) | .pid' now.json >child
+}
+wait_for 30 waits_without_agent
+child=$(cat child)
+first=$(json now.json '.clients[] | select(.agent) | .pid')
+daemon_stop
+touch go
+wait_for 10 gone "$child"
+check_match "the log" "$(cat vmpagerd.log)" "client $child \\(fork-verify\\) is killed: vmpagerd stops, and it has no agent"
+kill -KILL "$first" 2>/dev/null || true
+wait $run || true
+check_eq "what was found" "$(grep -c 'word .* is' out || true)" 0
+echo "a child without an agent, and the daemon stops: ended"

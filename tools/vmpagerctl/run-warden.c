@@ -185,13 +185,15 @@ static int await_ready(struct warden *w, struct error *e)
         return TEMP_FAILURE_RETRY(read(w->ready, &byte, 1)) == 1 ? 0 : -ECHILD; /* it has said why on stderr */
 }
 
-/* Whether a process is more than a zombie. */
+/* Whether a process is more than a zombie. 0 is a forked child that the daemon has, and does not know by number yet. */
 static bool is_alive(int pid)
 {
         char path[32], line[256];
         _cleanup_(fclosep) FILE *f = NULL;
         const char *state;
 
+        if (pid == 0)
+                return true;
         snprintf(path, sizeof(path), "/proc/%d/stat", pid);
         f = fopen(path, "re");
         if (!f || !fgets(line, sizeof(line), f))
