@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # timeout: 420
-# Python's own tests of mmap, gc, threads and processes have the same results in an interpreter that is paged all the time.
+# Python's own tests of mmap, gc, threads and processes have the same results in an interpreter that is paged.
 . "$(dirname "$0")/program.sh"
 skip_without jq "$PYTHON"
 "$PYTHON" -c 'import test.test_mmap' 2>/dev/null || skip "Python's test suite is not installed"
@@ -22,11 +22,13 @@ for case in "${CASES[@]}"; do
         selection+=(--match "$case")
 done
 
-# suite HOW FILE: runs all, and what failed once more (some cases are about time); the results go to FILE.
+# suite HOW FILE: runs all, and what failed once more (some cases are about time); the results go to FILE. SIGINT may be
+# ignored here, as in a background job, and some cases need it.
 suite() {
         local how=$1 file=$2
         mkdir -p "work-$how"
-        "$how" "$PYTHON" "$PROGRAM_FILES/held-tests.py" 112 -w --junit-xml "$file.xml" --tempdir "$TESTDIR/work-$how" \
+        "$how" env --default-signal=INT "$PYTHON" "$PROGRAM_FILES/held-tests.py" 112 -w --junit-xml "$file.xml" \
+                --tempdir "$TESTDIR/work-$how" \
                 "${selection[@]}" "${MODULES[@]}" >"$file.out" 2>&1 || {
                 tail -n 60 "$file.out"
                 fail "$how: exit status above"
