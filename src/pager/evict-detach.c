@@ -101,7 +101,7 @@ static uint32_t post(struct space *s, uint32_t want)
         if (n == 0) {
                 if (evict_pick_is_futile(s))
                         s->futile_until = s->port->ops->now(s->port) + FUTILE_NS;
-                else
+                else if (s->certain.n)
                         s->port->ops->timer(s->port, s->port->ops->now(s->port)); /* goes on in another turn */
                 return 0;
         }

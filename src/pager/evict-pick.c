@@ -80,7 +80,8 @@ uint32_t evict_pick(struct space *s, struct vmpager_run *runs, uint32_t max, uin
 
         *n_runs = 0;
         if (s->certain.n == 0) {
-                s->rounds = MAX_ROUNDS + 1;
+                /* What is registered becomes certain as soon as the mappings come to rest. */
+                s->rounds = s->doubtful ? s->rounds : MAX_ROUNDS + 1;
                 return 0;
         }
         for (unsigned i = 0; i < CHUNKS && n_pages < max && s->rounds <= MAX_ROUNDS; i++) {

@@ -152,6 +152,7 @@ void fault_fetch(struct space *s, struct fault *f)
                         fault_stall(s, f);
                         return;
                 }
+                fault_beyond(s, f);
                 s->budget.reserved += PAGE_SIZE_;
         }
         p->free_fetch = fetch->next;

@@ -88,17 +88,6 @@ static bool has_to_wait(struct space *s, struct fault *f)
         return true;
 }
 
-/* Said for the first, second, fourth, eighth ... page. */
-static void count_beyond(struct space *s)
-{
-        s->stats.over_limit++;
-        if ((s->stats.over_limit & (s->stats.over_limit - 1)) == 0)
-                log_warning(
-                        "client %d: nothing of it can be evicted (locked, pinned or shared memory): it grows beyond "
-                        "its limit",
-                        s->pid);
-}
-
 void fault_fill(struct space *s, struct fault *f)
 {
         bool no_room = budget_room(&s->budget) < PAGE_SIZE_;
@@ -109,9 +98,8 @@ void fault_fill(struct space *s, struct fault *f)
                 fault_stall(s, f);
                 return;
         }
-        /* An agent that is held, or away for a moment, is no reason to complain. */
-        if (no_room && s->futile_until && !fault_is_of_agent(s, f))
-                count_beyond(s);
+        if (no_room)
+                fault_beyond(s, f);
         len = run_length(s, f);
         r = give_zeros(s, f, len);
         if (bug(EEXIST_IS_ERROR) && r == -EEXIST)

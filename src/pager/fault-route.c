@@ -12,6 +12,10 @@
 #include "pager/event.h"
 #include "pager/evict.h"
 #include "util/bug.h"
+#include "util/log.h"
+
+/* What nothing can be evicted of is complained of when it has got so much beyond its limit, twice that, ... */
+#define BEYOND_PAGES 256u
 
 /*
  * Whether there is a mark at a place. In a child of which it is not known which process it is, an attempt to give zeros
@@ -134,6 +138,20 @@ void fault_stall(struct space *s, struct fault *f)
 {
         s->stats.stalls++;
         fault_wait(s, &s->stalled, f);
+}
+
+void fault_beyond(struct space *s, const struct fault *f)
+{
+        uint64_t pages;
+
+        /* An agent that is held, or away for a moment, is no reason to complain. */
+        if (!s->futile_until || fault_is_of_agent(s, f))
+                return;
+        pages = ++s->stats.over_limit;
+        if (pages >= BEYOND_PAGES && (pages & (pages - 1)) == 0)
+                log_warning("client %d: nothing of it can be evicted (locked, pinned or shared memory): it has grown "
+                            "%llu MiB beyond its limit",
+                            s->pid, (unsigned long long)(pages * PAGE_SIZE_ >> 20));
 }
 
 void fault_retry(struct space *s, struct fault *f)

@@ -49,6 +49,9 @@ void fault_wait(struct space *s, struct fault_list *list, struct fault *f);
 void fault_stall(struct space *s, struct fault *f);
 void fault_retry(struct space *s, struct fault *f);
 
+/* Counts a page that is given although there is no room and nothing can be evicted, and says so now and then. */
+void fault_beyond(struct space *s, const struct fault *f);
+
 /* Goes on with faults that waited for room. */
 void fault_unstall(struct space *s);
 

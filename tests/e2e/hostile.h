@@ -146,6 +146,7 @@ static inline void hostile_prepare(struct hostile *h, const char *path)
         h->staging = mmap(NULL, VMPAGER_BATCH_PAGES * VMPAGER_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
                           -1, 0);
         must(h->ring != MAP_FAILED && h->staging != MAP_FAILED && h->event >= 0);
+        atomic_store(&h->ring->tid, (uint32_t)gettid()); /* or it waits for room that it makes itself */
 }
 
 static inline struct vmpager_register hostile_message(const struct hostile *h)

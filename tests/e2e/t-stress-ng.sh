@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # timeout: 420
 # stress-ng's stressors of memory, which verify what they read, run in forked workers far beyond their limit.
-# Not among them: pthread, whose joins can hang (README.md, "Thread exit"), and mmapfork, which takes all memory.
 . "$(dirname "$0")/program.sh"
 skip_without jq stress-ng
 cd "$TESTDIR"
@@ -25,6 +24,7 @@ stressors() {
 1000 bsearch 1 --bsearch-size 4194304
 0 radixsort 1 --radixsort-size 1000000
 0 userfaultfd 1
+1000 pthread 1
 0 madvise 1
 0 brk 1
 0 memcpy 1
@@ -45,13 +45,10 @@ stressors() {
 LIST
 }
 
-# What the daemon complains of without need today: they run, and the complaint is let pass. To be taken out when mended.
-GROWS="nothing of it can be evicted"
-declare -A COMPLAINT=(
-        [bigheap]=$GROWS     # an mremap makes registered memory grow, and pages are wanted there before the next look
-        [mmapmany]=$GROWS    # tens of thousands of mappings of a page: they come faster than they are registered
-        [userfaultfd]=$GROWS # rightly: a userfaultfd of its own
-)
+# What the daemon complains of: a userfaultfd of the program's own, locked memory, and mappings of one page each that
+# come faster than tens of thousands of them can be looked at.
+BEYOND="nothing of it can be evicted"
+declare -A COMPLAINT=([userfaultfd]=$BEYOND [mlock]=$BEYOND [mmapmany]=$BEYOND)
 
 program_start 16 2G
 while read -r least name options; do
