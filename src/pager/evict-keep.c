@@ -5,8 +5,8 @@
  * ever. So pages that hold these of any thread are not taken.
  *
  * Threads come and go between two looks. What was there at a look is kept for a time after the thread has gone, since
- * stacks are used again for other threads. A thread that is younger than the last look is safe as well, but for the
- * moment until the orders that were given before it began have been carried out.
+ * stacks are used again for other threads. A thread that is younger than the last look is the agent's to look after
+ * (preload/ends.c).
  */
 #include "pager/evict.h"
 

@@ -69,6 +69,9 @@ static void act_on_faults(struct space *s, const struct uffd_msg *msg, int n, ui
                 f->write = msg[i].arg.pagefault.flags & UFFD_PAGEFAULT_FLAG_WRITE;
                 f->looked = false;
                 s->stats.faults++;
+                /* It touches pages of batches that it has done, and nothing tells of those in time. */
+                if (fault_is_of_agent(s, f))
+                        evict_collect(s);
                 fault_route(s, f);
         }
 }

@@ -84,11 +84,11 @@ static void agent_close(struct agent *a)
         a->ring = NULL;
 }
 
-/* Sleeps until a batch is posted, or AGENT_LOOK_MS. */
+/* Sleeps until a batch is posted, there is a thread to look after, or AGENT_LOOK_MS. */
 static void agent_sleep(struct agent *a, uint32_t posted)
 {
         agent_block_signals(~GLIBC_SIGNALS);
-        sys_futex_wait(&a->ring->posted, posted, AGENT_LOOK_MS);
+        sys_futex_wait(&a->ring->posted, posted, ends_due(a, AGENT_LOOK_MS));
         agent_block_signals(~(uint64_t)0);
 }
 
@@ -177,6 +177,7 @@ static void agent_loop(struct agent *a)
                 uint32_t posted = atomic_load_explicit(&ring->posted, memory_order_acquire);
 
                 agent_look(a, &looked);
+                ends_look(a);
                 if (atomic_load(&a->aside) && aside_give(a))
                         return;
                 if (posted == completed)
@@ -213,6 +214,7 @@ void *agent_main(void *argument)
         }
         identity_open(a);
         identity_follow(a);
+        ends_learn(a);
 
         if (!handshake_run(a)) {
                 agent_close(a);
@@ -262,6 +264,7 @@ void *agent_return(void *argument)
         agent_name(a);
         identity_open(a);
         identity_follow(a);
+        ends_learn(a);
         if (kept) {
                 atomic_store(&a->ring->tid, (uint32_t)a->tid);
                 atomic_store(&a->ring->away, 0);

@@ -355,18 +355,31 @@ static bool evict_copy_page(void *to, const void *from)
         return true;
 }
 
-static void evict_copy(const struct agent *a, struct order *o)
+/* Copies page k of the batch, which was at addr, to a slot; returns whether it needed one. */
+static bool evict_copy_one(struct agent *a, struct order *o, uint32_t k, uint64_t addr, void *slot)
+{
+        const uint8_t *page = a->staging + (size_t)k * VMPAGER_PAGE;
+
+        if (o->result[k] != VMPAGER_RES_MOVED && o->result[k] != VMPAGER_RES_BARE)
+                return false;
+        if (!evict_copy_page(slot, page)) {
+                o->result[k] = o->result[k] == VMPAGER_RES_MOVED ? VMPAGER_RES_ZERO : VMPAGER_RES_BARE_ZERO;
+                return false;
+        }
+        ends_note(a, page, addr);
+        return true;
+}
+
+static void evict_copy(struct agent *a, struct order *o)
 {
         uint8_t *slot = a->slots + (size_t)o->first_slot * VMPAGER_PAGE;
+        uint32_t k = 0;
 
-        for (uint32_t k = 0; k < o->n_pages; k++) {
-                if (o->result[k] != VMPAGER_RES_MOVED && o->result[k] != VMPAGER_RES_BARE)
-                        continue;
-                if (evict_copy_page(slot, a->staging + (size_t)k * VMPAGER_PAGE))
-                        slot += VMPAGER_PAGE;
-                else
-                        o->result[k] = o->result[k] == VMPAGER_RES_MOVED ? VMPAGER_RES_ZERO : VMPAGER_RES_BARE_ZERO;
-        }
+        for (const struct vmpager_run *run = o->run; run < o->run + o->n_runs; run++)
+                for (uint64_t addr = run->addr; addr < run->addr + (uint64_t)run->pages * VMPAGER_PAGE;
+                     addr += VMPAGER_PAGE)
+                        if (evict_copy_one(a, o, k++, addr, slot))
+                                slot += VMPAGER_PAGE;
 }
 
 /* Sets all results, in a way that the compiler does not turn into a call of memset(). */

@@ -43,6 +43,9 @@ struct filter_call {
         uint64_t args[6];
 };
 
+/* As an argument: the process's number. */
+#define FILTER_OWN_PID UINT64_MAX
+
 /* Without these it can do nothing. */
 static const struct filter_call filter_vital_calls[] = {
         { SYS_futex, { 0, FUTEX_WAIT } },
@@ -58,11 +61,17 @@ static const struct filter_call filter_vital_calls[] = {
 };
 
 static const struct filter_call filter_other_calls[] = {
-        { SYS_rt_sigprocmask, { 0 } }, { SYS_rt_sigreturn, { 0 } },
-        { SYS_munlock, { 0 } },        { SYS_ppoll, { 0 } },
-        { SYS_getpid, { 0 } },         { SYS_capget, { 0 } },
-        { SYS_capset, { 0 } },         { SYS_prctl, { PR_CAP_AMBIENT } },
+        { SYS_rt_sigprocmask, { 0 } },
+        { SYS_rt_sigreturn, { 0 } },
+        { SYS_munlock, { 0 } },
+        { SYS_ppoll, { 0 } },
+        { SYS_getpid, { 0 } },
+        { SYS_capget, { 0 } },
+        { SYS_capset, { 0 } },
+        { SYS_prctl, { PR_CAP_AMBIENT } },
         { SYS_clock_gettime, { 1 } },
+        { SYS_tgkill, { FILTER_OWN_PID } },
+        { SYS_futex, { 0, FUTEX_WAKE_OP } },
 };
 
 static const struct filter_call filter_start_calls[] = {
@@ -208,7 +217,8 @@ static bool filter_spares(const struct sock_fprog *filter, const struct filter_c
                 uint32_t says;
 
                 for (int i = 0; i < 6; i++)
-                        data.args[i] = calls[k].args[i];
+                        data.args[i] =
+                                calls[k].args[i] == FILTER_OWN_PID ? (uint64_t)init_agent->pid : calls[k].args[i];
                 says = filter_ask(filter, &data) & SECCOMP_RET_ACTION_FULL;
                 if (says != SECCOMP_RET_ALLOW && says != SECCOMP_RET_LOG && !(may_fail && says == SECCOMP_RET_ERRNO))
                         return false;

@@ -19,6 +19,23 @@ enum agent_outcome {
         AGENT_AWAY = 4,      /* set by the agent: it has given its descriptors away (aside.c), and ends */
 };
 
+/* Words that the kernel clears at the end of threads, of pages that were moved out (ends.c). */
+#define ENDS_MOST 512u
+struct ends {
+        /* Where they are in a thread's description; word_before is 0 where that is not known. */
+        uint32_t head_at;     /* the head of the list of robust mutexes: its address modulo 64 */
+        uint32_t word_before; /* so many bytes before it */
+        long futex_offset;    /* in the head, of all threads */
+
+        struct ends_word {
+                uint64_t addr;
+                uint32_t tid;         /* that is in it; 0: none */
+                int64_t since, again; /* ms: looked at first, and next */
+        } word[ENDS_MOST];
+        uint32_t n, next;
+        int64_t again; /* ms: the next look at any */
+};
+
 /*
  * All that the agent knows. It stands in a mapping of its own, never in .data or .bss, which are
  * the program's memory and can be paged out: an agent that waits for a page waits for itself.
@@ -42,6 +59,8 @@ struct agent {
         /* Descriptors in the agent's private table, -1 when there is none. */
         int sock, uffd, event;
         int status; /* /proc/self/status, of the program's first thread */
+
+        struct ends ends;
 
         struct sockaddr_un address;
         bool forked; /* the library was started in a parent of this process */
@@ -88,6 +107,18 @@ struct order {
 bool evict_take(const struct agent *a, struct vmpager_batch *shared, struct order *o);
 void evict_reclaim(const struct agent *a, const struct order *o);
 void evict_carry_out(struct agent *a, struct vmpager_batch *shared, struct order *o);
+
+/* Learns from the agent, which calls it, where a thread's description has what ends_note() looks for. */
+void ends_learn(struct agent *a);
+
+/* A page was moved from addr to where `page` points: notes the thread whose end it would not live to see. */
+void ends_note(struct agent *a, const void *page, uint64_t addr);
+
+/* Looks at what is noted and due. It may wait for the daemon, so no batch may be half done. */
+void ends_look(struct agent *a);
+
+/* Milliseconds until ends_look() has something to do, at most that many. */
+unsigned int ends_due(const struct agent *a, unsigned int most);
 
 /* No batch is half done from the first to the second (fork.c). Not for the agent itself. */
 void agent_hold(struct agent *a);

@@ -8,3 +8,8 @@ cd "$TESTDIR"
 
 "${RUN[@]}" --private --limit 32M --stats stats.json "$HELPERS/thread-exit" 100000 25
 check_num "evicted pages" "$(total stats.json .evicted_pages)" -ge 50000
+
+# Threads whose page is out at their end.
+"${RUN[@]}" --private --limit 32M --stats stats.json "$HELPERS/thread-out" 15 | tee out
+check_num "threads that ended while their page was out" "$(value_of out out)" -ge 5
+check_num "poisoned pages" "$(total stats.json .poisoned_pages)" -eq 0

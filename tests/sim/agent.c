@@ -107,6 +107,14 @@ bool agent_daemon_gone(const struct agent *a)
         return false;
 }
 
+/* No thread ends here. */
+void ends_note(struct agent *a, const void *page, uint64_t addr)
+{
+        (void)a;
+        (void)page;
+        (void)addr;
+}
+
 void agent_notify(const struct agent *a)
 {
         (void)a;

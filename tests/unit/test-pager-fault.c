@@ -344,6 +344,24 @@ START_TEST(test_fault_of_agent)
 }
 END_TEST
 
+/* It touches a page of a batch that it has just done, and the answer was not taken yet (preload/ends.c). */
+START_TEST(test_fault_of_agent_afterwards)
+{
+        struct rig *r = rig_new();
+
+        atomic_store(&r->ring->tid, 77);
+        rig_put_many(r, 100, 50, 2);
+        rig_press(r);
+        rig_move(r);
+        atomic_store(&r->ring->completed, r->moved);
+        rig_expect(r, 110, 1, PAGE_EVICTING);
+        rig_touch_as(r, 77, 110, false);
+        rig_receive(r);
+        ck_assert(rig_holds(r, 110, 2));
+        rig_free(r);
+}
+END_TEST
+
 int main(void)
 {
         TCase *tc = tcase_create("pager-fault");
@@ -362,5 +380,6 @@ int main(void)
         tcase_add_loop_test(tc, test_stalled_at_limit, 0, 2);
         tcase_add_test(tc, test_hopeless);
         tcase_add_loop_test(tc, test_fault_of_agent, 0, 2);
+        tcase_add_test(tc, test_fault_of_agent_afterwards);
         return unit_run("pager-fault", tc);
 }
