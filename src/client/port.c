@@ -54,8 +54,9 @@ static int port_unmark(struct port *p, uint64_t start, uint64_t len)
 static bool port_changing(struct port *p)
 {
         struct session *s = session_of(p);
+        int64_t r = uffd_copy(s->uffd, UFFD_NOWHERE, s->worker->pager.zeros, PAGE_SIZE_);
 
-        return uffd_copy(s->uffd, UFFD_NOWHERE, s->worker->pager.zeros, PAGE_SIZE_) == -EAGAIN;
+        return r == -EAGAIN || r == -ESRCH;
 }
 
 static int port_wake(struct port *p, uint64_t start, uint64_t len)

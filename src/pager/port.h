@@ -28,7 +28,10 @@ struct port_ops {
         int (*enlist)(struct port *p, uint64_t start, uint64_t len);    /* UFFDIO_REGISTER */
         int (*discharge)(struct port *p, uint64_t start, uint64_t len); /* UFFDIO_UNREGISTER */
 
-        /* Whether the mappings are changing, with an event that was not read: installs are refused then. */
+        /*
+         * Whether the mappings are changing, with an event that was not read: installs are refused then. A client
+         * that is gone has taken with it what it had to tell, and never comes to rest.
+         */
         bool (*changing)(struct port *p);
 
         void (*kick)(struct port *p);   /* the agent has a new batch: wake it */
