@@ -231,6 +231,16 @@ struct session *unattended_new(struct session *parent, int uffd)
         return s;
 }
 
+bool unattended_is_expected(const struct worker *w)
+{
+        const struct session *s;
+
+        DL_FOREACH(w->sessions, s)
+                if (s->state != SESSION_ENDING && s->space.journal.n_forks)
+                        return true;
+        return false;
+}
+
 struct session *unattended_find(struct worker *w, const struct sock_peer *peer)
 {
         struct procfs p = PROCFS_NONE;

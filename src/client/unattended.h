@@ -8,6 +8,7 @@
 #ifndef CLIENT_UNATTENDED_H
 #define CLIENT_UNATTENDED_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "sys/sock.h"
@@ -35,6 +36,9 @@ void unattended_identify(struct session *s);
 
 /* The worker's unattended session whose memory is the peer's, or NULL. */
 struct session *unattended_find(struct worker *w, const struct sock_peer *peer);
+
+/* Whether a fork was read that is not carried out yet: the session of its child is still to come. */
+bool unattended_is_expected(const struct worker *w);
 
 /* The peer's agent takes the session: sends it the OFFER. Takes over sock and peer->pidfd. */
 void unattended_claim(struct session *s, int sock, const struct sock_peer *peer);

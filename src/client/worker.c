@@ -18,6 +18,9 @@
 #include "util/error.h"
 #include "util/log.h"
 
+/* A forked child whose session may be made in a moment is looked for again after this time. */
+#define TAKE_LATER_NS 1000000ull
+
 /* What worker_start() waits for. */
 struct start {
         struct worker *worker;
@@ -144,6 +147,7 @@ void worker_forget(struct worker *w, struct session *s)
 }
 
 struct taking {
+        struct op later;
         struct worker *worker;
         int sock;
         struct sock_peer peer;
@@ -170,6 +174,13 @@ static void pass_on(struct taking *t)
                 give_up(t);
 }
 
+static void on_later(struct op *op, int res, unsigned flags)
+{
+        (void)res;
+        (void)flags;
+        take(op_owner(op, struct taking, later));
+}
+
 static void take(void *arg)
 {
         struct taking *t = arg;
@@ -177,6 +188,11 @@ static void take(void *arg)
 
         if (t->worker->stopping) {
                 give_up(t);
+                return;
+        }
+        if (!s && t->to_ask && unattended_is_expected(t->worker)) {
+                t->later.done = on_later;
+                loop_timer(t->worker->loop, &t->later, loop_now(t->worker->loop) + TAKE_LATER_NS);
                 return;
         }
         if (!s && t->to_ask > 1) {
@@ -196,7 +212,14 @@ int worker_take(struct worker *w, int sock, const struct sock_peer *peer, uint64
 
         if (!t)
                 return -ENOMEM;
-        *t = (struct taking){ w, sock, *peer, limit, grant, forked ? w->config->n_workers : 0 };
+        *t = (struct taking){
+                .worker = w,
+                .sock = sock,
+                .peer = *peer,
+                .limit = limit,
+                .grant = grant,
+                .to_ask = forked ? w->config->n_workers : 0,
+        };
         if (loop_post(w->loop, take, t) < 0) {
                 free(t);
                 return -ENOMEM;
