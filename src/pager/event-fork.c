@@ -5,6 +5,10 @@
  * A page that is still in the parent's ring is copied to the child's, since the parent can write to its own.
  *
  * What is present is shared by the kernel, copied on write, and cannot be detached from either while it is.
+ *
+ * Of a page that is out and has no mark (PAGE_BARE) the child's page tables do not say whether it was there at the
+ * moment of the fork. It was, unless something is told about its place before the parent comes to rest: then nobody
+ * knows, and the page is lost to the child.
  */
 #include "pager/event.h"
 
@@ -86,26 +90,31 @@ static bool is_same(const struct space *s, page_entry e, const struct space *chi
         return page_state(e) == page_state(noted);
 }
 
-static void share_page(struct space *s, struct space *child, uint64_t addr)
+/* Nobody knows what the child has there. */
+static void lose(struct space *s, struct space *child, uint64_t addr)
+{
+        log_error("client %d: a child of it loses page 0x%llx: memory was changed there while it forked, and it cannot "
+                  "be told what the child has",
+                  s->pid, (unsigned long long)addr);
+        event_drop_page(child, addr, PAGE_NATIVE);
+        ptable_set(&child->table, addr, page_make(PAGE_POISONED, 0, 0));
+        child->bereft = true;
+}
+
+static void share_page(struct space *s, struct space *child, uint64_t addr, bool has_moved)
 {
         page_entry e = ptable_get(&s->table, addr), noted = ptable_get(&child->table, addr);
 
-        if (page_state(noted) == PAGE_NATIVE) {
+        if ((e & PAGE_BARE) && (has_moved || event_is_noted(s, addr)))
+                lose(s, child, addr);
+        else if (page_state(noted) == PAGE_NATIVE)
                 ptable_set(&child->table, addr, share(s, child, addr, e));
-                return;
-        }
-        if (is_same(s, e, child, noted))
-                return;
-        log_error(
-                "client %d: a child of it loses page 0x%llx: memory was moved there while it forked, and it cannot be "
-                "told which the child has",
-                s->pid, (unsigned long long)addr);
-        event_drop_page(child, addr, PAGE_NATIVE);
-        ptable_set(&child->table, addr, page_make(PAGE_POISONED, 0, 0));
+        else if (!is_same(s, e, child, noted))
+                lose(s, child, addr);
 }
 
-/* Shares what is out in [start, end). Returns 0 or -ENOMEM. */
-static int share_range(struct space *s, struct space *child, uint64_t start, uint64_t end)
+/* Shares what is out in [start, end), or has moved there just now. Returns 0 or -ENOMEM. */
+static int share_range(struct space *s, struct space *child, uint64_t start, uint64_t end, bool has_moved)
 {
         bool half_done = evict_is_half_done(s);
 
@@ -116,7 +125,7 @@ static int share_range(struct space *s, struct space *child, uint64_t start, uin
                 /* Memory first: nothing is shared that cannot be noted. */
                 if (!ptable_reserve(&child->table, a))
                         return -ENOMEM;
-                share_page(s, child, a);
+                share_page(s, child, a, has_moved);
         }
         return 0;
 }
@@ -139,7 +148,7 @@ struct space *event_fork(struct space *s, int fd)
         budget_share(&child->budget, s->budget.resident); /* until it was counted */
         child->stray_marks = s->stray_marks;
         child->heir = true;
-        r = share_range(s, child, 0, PTABLE_END);
+        r = share_range(s, child, 0, PTABLE_END, false);
         if (r == 0)
                 r = region_copy(&child->regions, &s->regions);
         if (r == 0)
@@ -150,9 +159,52 @@ struct space *event_fork(struct space *s, int fd)
 
 void event_fork_more(struct space *s, struct space *child, uint64_t start, uint64_t end)
 {
-        int r = share_range(s, child, start, end);
+        int r = share_range(s, child, start, end, true);
 
         if (r == 0)
                 r = region_add(&child->regions, start, end);
         check_shared(child, r);
+        for (size_t i = 0; i < child->journal.n_children; i++)
+                event_fork_more(s, child->journal.child[i], start, end);
+}
+
+void event_fork_doubt(struct space *s, struct space *child, uint64_t start, uint64_t end)
+{
+        for (uint64_t a = ptable_next_bare(&child->table, start); a < end;
+             a = ptable_next_bare(&child->table, a + PAGE_SIZE_))
+                lose(s, child, a);
+        for (size_t i = 0; i < child->journal.n_children; i++)
+                event_fork_doubt(s, child->journal.child[i], start, end);
+}
+
+/* In a child of which it is not known which process it is, an attempt to give zeros tells. */
+static bool is_marked(struct space *s, uint64_t addr)
+{
+        struct procfs_run run;
+        uint64_t next;
+        int n = s->port->ops->marked(s->port, addr, addr + PAGE_SIZE_, &run, 1, &next);
+
+        if (n == -ESRCH)
+                return s->port->ops->zeropage(s->port, addr, PAGE_SIZE_) == -EEXIST;
+        return n == 1;
+}
+
+static bool all_are_marked(struct space *s)
+{
+        for (uint64_t a = ptable_next(&s->table, 0, PTABLE_END); a < PTABLE_END;
+             a = ptable_next(&s->table, a + PAGE_SIZE_, PTABLE_END)) {
+                enum page_state state = page_state(ptable_get(&s->table, a));
+
+                if (state != PAGE_CLEARED && state != PAGE_POISONED && !is_marked(s, a))
+                        return false;
+        }
+        return true;
+}
+
+void event_fork_trust(struct space *s)
+{
+        if (s->bereft || s->table.bare || !all_are_marked(s))
+                s->port->ops->kill(s->port, "its parent ended when it had forked it and was changing its memory, and "
+                                            "it cannot be told which pages are where");
+        s->orphan = false;
 }

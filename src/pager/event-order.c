@@ -11,12 +11,12 @@
  * Where events of several threads are about the same place the client's page tables decide: pages that are out
  * are marked there, and the marks went with the pages. If they do not decide, the client is ended.
  *
- * A fork is carried out at once if the journal is empty and the agent has nothing half done, which is the rule (the
- * agent is kept from beginning anything while the program forks). Else it waits in the journal, and with it all else
- * that would change what the child is to get. What other threads did at the same time came before the fork or after
- * it: the child gets all that was at each place at any time, and the marks in its page tables decide, page by page,
- * when it touches one (fault-route.c). So while the program forks nothing is dropped as it is read, and a child
- * hears of what its parent moved until nothing is changing there.
+ * A fork is carried out at once if the agent has nothing half done, which is the rule (the agent is kept from beginning
+ * anything while the program forks). Else it waits, and with it all else that would change what the child is to get.
+ * What other threads did at the same time came before the fork or after it: the child gets all that was at each place
+ * at any time, what is in the journal included, and the marks in its page tables decide, page by page, when it touches
+ * one (fault-route.c). So while the program forks nothing is dropped as it is read, and a child hears of what its
+ * parent moved until nothing is changing there. Before that it is unsettled: nothing is done by what is noted of it.
  */
 #include "pager/event.h"
 
@@ -131,7 +131,7 @@ static void note_fork(struct space *s, int fd)
         /* What the agent has not begun is not to be begun: the child has those pages. */
         if (s->posted != s->completed)
                 evict_cancel(s);
-        if (!evict_is_half_done(s) && !event_are_waiting(s)) {
+        if (!evict_is_half_done(s)) {
                 evict_collect(s);
                 carry_out_fork(s, fd);
                 return;
@@ -142,6 +142,12 @@ static void note_fork(struct space *s, int fd)
                 return;
         }
         j->fork[j->n_forks++] = fd;
+}
+
+static void doubt_children(struct space *s, const struct order_event *e)
+{
+        for (size_t i = 0; i < s->journal.n_children; i++)
+                event_fork_doubt(s, s->journal.child[i], e->start, e->end);
 }
 
 void event_note(struct space *s, const struct uffd_msg *msg)
@@ -160,9 +166,12 @@ void event_note(struct space *s, const struct uffd_msg *msg)
                                           .start = msg->arg.remap.from,
                                           .end = msg->arg.remap.from + msg->arg.remap.len,
                                           .to = msg->arg.remap.to };
-        if (j->remaps == 0 && j->n >= PLAIN_MAX && j->n_forks == 0 && !atomic_load(&s->ring->forks))
+        doubt_children(s, &e);
+        if (j->remaps == 0 && j->n >= PLAIN_MAX && j->n_forks == 0 && !event_is_unsettled(s) &&
+            !atomic_load(&s->ring->forks))
                 carry_out_as_read(s);
-        if ((!event_are_waiting(s) && e.kind != ORDER_REMAP && !holds_any(s, e.start, e.end)) ||
+        if ((!event_are_waiting(s) && !event_is_unsettled(s) && e.kind != ORDER_REMAP &&
+             !holds_any(s, e.start, e.end)) ||
             (bug(UNMAP_AS_READ) && e.kind == ORDER_UNMAP)) {
                 carry_out(s, &e);
                 event_unmark(s);
@@ -190,24 +199,24 @@ static void carry_out_forks(struct space *s)
         s->journal.n_forks = 0;
 }
 
-/* A REMAP was carried out: children may have what it brought. */
-static void tell_children(struct space *s, const struct order_event *e)
-{
-        for (size_t i = 0; e->kind == ORDER_REMAP && i < s->journal.n_children; i++)
-                event_fork_more(s, s->journal.child[i], e->to, e->to + (e->end - e->start));
-}
-
-/* Every event of before their fork was read, and carried out. */
-static void settle_children(struct space *s)
+/* Every event of before their fork was read, and carried out; or none will be, as the parent has ended. */
+static void settle_children(struct space *s, bool ended)
 {
         for (size_t i = 0; i < s->journal.n_children; i++) {
                 struct space *child = s->journal.child[i];
 
                 child->unsettled = NULL;
-                if (child->retry.head)
-                        child->port->ops->again(child->port);
+                child->orphan = ended;
+                child->port->ops->again(child->port);
         }
         s->journal.n_children = 0;
+}
+
+/* A REMAP was carried out: children may have what it brought. */
+static void tell_children(struct space *s, const struct order_event *e)
+{
+        for (size_t i = 0; e->kind == ORDER_REMAP && i < s->journal.n_children; i++)
+                event_fork_more(s, s->journal.child[i], e->to, e->to + (e->end - e->start));
 }
 
 void event_fork_end(struct space *s)
@@ -224,7 +233,7 @@ void event_fork_end(struct space *s)
                 evict_collect(s);
                 carry_out_forks(s);
         }
-        settle_children(s);
+        settle_children(s, true);
 }
 
 /* Whether an event in the journal takes memory away that is in [start, end). */
@@ -322,13 +331,17 @@ static bool carry_out_all(struct space *s)
                                    "it cannot be told which pages are where");
         else if (n < 0)
                 s->port->ops->kill(s->port, "its events could not be put in order");
+        if (n < 0)
+                settle_children(s, true);
         forget_all(s);
         return true;
 }
 
 bool event_settle(struct space *s)
 {
-        if (!event_are_waiting(s) && !s->journal.n_children && !s->doubtful && !s->table.bare)
+        if (s->unsettled)
+                return false;
+        if (!event_are_waiting(s) && !s->journal.n_children && !s->doubtful && !s->table.bare && !s->orphan)
                 return true;
         /* Forks alone have no order that could be wrong. */
         if (s->journal.n_forks && !s->journal.n && !carry_out_all(s))
@@ -336,9 +349,11 @@ bool event_settle(struct space *s)
         /* With more than that it is worth a longer look, see event-judge.c. */
         if ((s->journal.n < LOOK_LONGER || s->journal.remaps == 0) && s->port->ops->changing(s->port))
                 return false;
+        if (s->orphan)
+                event_fork_trust(s);
         if (s->journal.n && !carry_out_all(s))
                 return false;
-        settle_children(s);
+        settle_children(s, false);
         if (s->doubtful && registration_confirm(s) == 1)
                 s->doubtful = false;
         event_mark_bare(s);

@@ -16,13 +16,25 @@ static inline bool event_are_waiting(const struct space *s)
         return s->journal.n || s->journal.n_forks;
 }
 
-/*
- * Whether what is noted of a page must not be changed, since an event about it is in the journal: it is older than the
- * client, or a child is to get it.
- */
+/* Whether an event about a page is in the journal: what is noted of it is older than the client. */
+static inline bool event_is_noted(const struct space *s, uint64_t addr)
+{
+        return s->journal.n && region_touches(&s->journal.ranges, addr, addr + PAGE_SIZE_);
+}
+
+/* Whether what is noted of a page must not be changed for that reason, or since a child is to get it. */
 static inline bool event_is_pending(const struct space *s, uint64_t addr)
 {
-        return s->journal.n_forks || (s->journal.n && region_touches(&s->journal.ranges, addr, addr + PAGE_SIZE_));
+        return s->journal.n_forks || event_is_noted(s, addr);
+}
+
+/*
+ * Whether what is noted of a child may have to be mended by what its parent tells. Until then none of it is acted on:
+ * faults on what is out wait, nothing is evicted, and its own events wait in its journal.
+ */
+static inline bool event_is_unsettled(const struct space *s)
+{
+        return s->unsettled || s->orphan;
 }
 
 /*
@@ -42,7 +54,7 @@ struct event_judge {
         uint64_t n_marked;                /* pages */
         bool has_looked;
         bool lenient; /* notes without a mark may be of pages that the client has not */
-        int error; /* of the look: -EAGAIN when something was changing all the time, or another negative errno */
+        int error;    /* of the look: -EAGAIN when something was changing all the time, or another negative errno */
         struct procfs_run run[EVENT_JUDGE_RUNS];
 };
 
@@ -89,6 +101,16 @@ struct space *event_fork(struct space *s, int fd);
 
 /* The child may also have what the parent has in [start, end) now. */
 void event_fork_more(struct space *s, struct space *child, uint64_t start, uint64_t end);
+
+/* Something was done to what the parent had in [start, end), perhaps before the fork: pages without a mark are lost. */
+void event_fork_doubt(struct space *s, struct space *child, uint64_t start, uint64_t end);
+
+/*
+ * The parent of an orphan may have moved memory just before the fork, and has ended before it could tell. Then at least
+ * one page that is noted to be out has no mark at its place: the source of the move that came last. If there is none,
+ * what is noted is right. If there is, the child is ended. Nothing is changing.
+ */
+void event_fork_trust(struct space *s);
 
 /*
  * The space ends. Children whose fork was not carried out yet get what is noted now; its own parent, if that may yet

@@ -50,6 +50,8 @@ void evict_cancel_in(struct space *s, uint64_t start, uint64_t end)
 
 bool evict_is_hopeless(const struct space *s)
 {
+        if (event_is_unsettled(s))
+                return true;
         /* While the program forks the agent begins nothing, and the thread that forks may be the one that waits. */
         if (atomic_load_explicit(&s->ring->away, memory_order_relaxed) ||
             atomic_load_explicit(&s->ring->forks, memory_order_relaxed))
@@ -125,7 +127,8 @@ void evict_kick(struct space *s)
 {
         bool posted = false;
 
-        if (s->dying || event_are_waiting(s) || s->unwritten)
+        /* What a child's parent has yet to tell is about what the child had, and not about what was taken out since. */
+        if (s->dying || event_is_unsettled(s) || event_are_waiting(s) || s->unwritten)
                 return;
         if (s->futile_until) {
                 if (s->port->ops->now(s->port) < s->futile_until)

@@ -17,48 +17,69 @@
 /* What nothing can be evicted of is complained of when it has got so much beyond its limit, twice that, ... */
 #define BEYOND_PAGES 256u
 
+/* What there is to go by while a page's place is looked at. */
+enum mark { MARK_NONE, MARK_THERE, MARK_UNKNOWN };
+
 /*
  * Whether there is a mark at a place. In a child of which it is not known which process it is, an attempt to give zeros
- * tells: it fails where there is a mark, and is right where there is none.
+ * tells: it fails where there is a mark, and is right where there is none. It says nothing while something is changing.
  */
-static bool has_mark(struct space *s, uint64_t addr)
+static enum mark mark_at(struct space *s, uint64_t addr)
 {
         struct procfs_run run;
         uint64_t next;
         int n = s->port->ops->marked(s->port, addr, addr + PAGE_SIZE_, &run, 1, &next);
 
-        if (n == -ESRCH)
-                return s->port->ops->zeropage(s->port, addr, PAGE_SIZE_) != (int64_t)PAGE_SIZE_;
-        return n != 0;
+        if (n == -ESRCH) {
+                int64_t r = s->port->ops->zeropage(s->port, addr, PAGE_SIZE_);
+
+                return r == (int64_t)PAGE_SIZE_ ? MARK_NONE : r == -EAGAIN ? MARK_UNKNOWN : MARK_THERE;
+        }
+        return n != 0 ? MARK_THERE : MARK_NONE;
 }
 
-/* Whether a page that is out lacks the mark that it should have at its place. */
-static bool lacks_mark(struct space *s, uint64_t addr, page_entry e)
+/* Whether a page should have a mark at its place. */
+static bool needs_mark(page_entry e)
 {
         enum page_state state = page_state(e);
 
-        if ((state != PAGE_STANDBY && state != PAGE_STORED) || (e & PAGE_BARE))
-                return false;
-        return !has_mark(s, addr);
+        return (state == PAGE_STANDBY || state == PAGE_STORED) && !(e & PAGE_BARE);
 }
 
-/* Whether a mark is at the place of a page of which nothing is known, and somebody may have to tell of it yet. */
-static bool has_odd_mark(struct space *s, uint64_t addr, page_entry e)
+/*
+ * Whether the parent may have to tell of the page yet. What is noted to be out may be what another page has come in the
+ * place of; and where there is a mark and nothing is noted, something has come. If there are pages without a mark that
+ * can be anywhere.
+ */
+static bool is_unsettled(struct space *s, uint64_t addr, page_entry e)
 {
-        return s->unsettled && page_state(e) == PAGE_NATIVE && has_mark(s, addr);
+        if (!event_is_unsettled(s))
+                return false;
+        return s->table.bare || s->bereft || (page_state(e) != PAGE_NATIVE && page_state(e) != PAGE_CLEARED) ||
+               mark_at(s, addr) != MARK_NONE;
 }
 
 void fault_route(struct space *s, struct fault *f)
 {
         page_entry e;
         struct evict_item *item;
+        enum mark mark;
 
         if (event_is_pending(s, f->addr)) {
                 fault_retry(s, f);
                 return;
         }
         e = ptable_get(&s->table, f->addr);
-        if (lacks_mark(s, f->addr, e)) {
+        if (is_unsettled(s, f->addr, e)) {
+                fault_retry(s, f);
+                return;
+        }
+        mark = needs_mark(e) ? mark_at(s, f->addr) : MARK_THERE;
+        if (mark == MARK_UNKNOWN) {
+                fault_retry(s, f);
+                return;
+        }
+        if (mark == MARK_NONE) {
                 /* An mremap() has taken it along, perhaps, and has not told yet. */
                 if (!bug(MISSING_MARK) && s->port->ops->changing(s->port)) {
                         fault_retry(s, f);
@@ -70,10 +91,6 @@ void fault_route(struct space *s, struct fault *f)
                  */
                 event_drop_page(s, f->addr, PAGE_NATIVE);
                 e = page_make(PAGE_NATIVE, 0, 0);
-        }
-        if (has_odd_mark(s, f->addr, e)) {
-                fault_retry(s, f);
-                return;
         }
         switch (page_state(e)) {
         case PAGE_NATIVE:

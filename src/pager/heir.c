@@ -52,7 +52,7 @@ int heir_settle(struct space *s)
         struct region_set marked = { 0 }, certain = { 0 };
         int r;
 
-        if (s->unsettled || s->port->ops->changing(s->port))
+        if (event_is_unsettled(s) || s->port->ops->changing(s->port))
                 return 0;
         r = read_marks(s, &marked);
         if (r == 0)

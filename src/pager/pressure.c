@@ -54,7 +54,7 @@ static void look_while_calm(struct space *s, uint64_t now)
 static bool is_waiting(const struct space *s)
 {
         return s->retry.head || s->arrived || event_are_waiting(s) || s->journal.n_children || s->doubtful ||
-               s->table.bare;
+               s->table.bare || s->orphan;
 }
 
 /*

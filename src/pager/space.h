@@ -160,6 +160,8 @@ struct space {
         uint64_t gate_since;       /* ns: it has been there at each look since; 0: it was not at the last */
         bool doubtful;             /* regions holds more than certain, perhaps */
         struct space *unsettled;   /* the parent, events of which may yet be about what this child has; or NULL */
+        bool orphan;               /* that one has ended before it had told them */
+        bool bereft;               /* a page of this child has no mark, and is not where it is noted to be, perhaps */
         bool heir;                 /* a forked child: what is noted may be of pages that it does not have (heir.c) */
 
         /* Evictions. */
@@ -175,7 +177,7 @@ struct space {
         uint64_t futile_until; /* ns: a whole round found nothing evictable, or the agent could take none of it */
         uint64_t vain;         /* pages in a row that the agent could not take, and no event is why; UINT64_MAX: all */
         struct region_set kept[2]; /* pages that must stay: seen of late, and before that, see evict-keep.c */
-        bool look_wanted;      /* a fault waits for its mapping to become certain */
+        bool look_wanted;          /* a fault waits for its mapping to become certain */
         uint64_t kept_since, keep_look_after; /* ns */
         struct evict_io *free_io;
         uint32_t writes; /* evict_io under way */
