@@ -131,6 +131,14 @@ static int port_marked(struct port *p, uint64_t start, uint64_t end, struct proc
         return procfs_marked(&session_of(p)->proc, start, end, runs, max_runs, next);
 }
 
+static bool port_alone(struct port *p)
+{
+        const struct session *s = session_of(p);
+        int n = s->proc.dir < 0 ? -ESRCH : procfs_threads(&s->proc);
+
+        return n > 0 && n <= (s->state == SESSION_PAGED ? 2 : 1);
+}
+
 static int port_sharing(struct port *p, uint64_t start, uint64_t end, struct procfs_sharing *out)
 {
         return procfs_sharing(&session_of(p)->proc, start, end, out);
@@ -215,5 +223,6 @@ const struct port_ops port_real = {
         .timer = port_timer,
         .again = port_again,
         .forked = port_forked,
+        .alone = port_alone,
         .kill = port_kill,
 };

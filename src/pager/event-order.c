@@ -347,8 +347,12 @@ bool event_settle(struct space *s)
         if (s->journal.n_forks && !s->journal.n && !carry_out_all(s))
                 return false;
         /* With more than that it is worth a longer look, see event-judge.c. */
-        if ((s->journal.n < LOOK_LONGER || s->journal.remaps == 0) && s->port->ops->changing(s->port))
+        if ((s->journal.n < LOOK_LONGER || s->journal.remaps == 0) && s->port->ops->changing(s->port)) {
+                /* The fork is what is changing. A thread that has ended since has told all, and that was read. */
+                if (s->journal.n_children && !event_are_waiting(s) && s->port->ops->alone(s->port))
+                        settle_children(s, false);
                 return false;
+        }
         if (s->orphan)
                 event_fork_trust(s);
         if (s->journal.n && !carry_out_all(s))

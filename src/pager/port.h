@@ -58,6 +58,12 @@ struct port_ops {
          */
         struct space *(*forked)(struct port *p, int fd);
 
+        /*
+         * Whether the program is known to have one thread alone, besides the agent: no other can be in the middle of a
+         * call.
+         */
+        bool (*alone)(struct port *p);
+
         int (*sharing)(struct port *p, uint64_t start, uint64_t end, struct procfs_sharing *out);
 
         /* The client cannot be kept right any more: end it, and say why in the log. */

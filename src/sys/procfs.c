@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define SCAN_RUNS 256
 
@@ -302,6 +303,16 @@ int procfs_children(const struct procfs *p, pid_t *out, unsigned max)
         }
         closedir(tasks);
         return (int)n;
+}
+
+/* Each has a folder in it. */
+int procfs_threads(const struct procfs *p)
+{
+        struct stat st;
+
+        if (fstatat(p->dir, "task", &st, 0) < 0)
+                return gone(-errno);
+        return (int)st.st_nlink - 2;
 }
 
 int procfs_comm(const struct procfs *p, char buf[16])

@@ -102,6 +102,9 @@ int procfs_sharing(const struct procfs *p, uint64_t start, uint64_t end, struct 
  */
 int procfs_children(const struct procfs *p, pid_t *out, unsigned max);
 
+/* How many threads it has, or a negative errno. */
+int procfs_threads(const struct procfs *p);
+
 /* Short name of the process (comm), and its parent's pid. Both return 0 or a negative errno. */
 int procfs_comm(const struct procfs *p, char buf[16]);
 int procfs_parent(pid_t pid, pid_t *out);

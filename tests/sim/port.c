@@ -297,6 +297,13 @@ static int port_thread_ends(struct port *p, int (*fn)(uint64_t start, uint64_t e
         return 0;
 }
 
+/* No fork is simulated, which is what asks. */
+static bool port_alone(struct port *p)
+{
+        (void)p;
+        return false;
+}
+
 static void port_again(struct port *p)
 {
         (void)p;
@@ -341,6 +348,7 @@ const struct port_ops sim_port_ops = {
         .timer = port_timer,
         .again = port_again,
         .forked = port_forked,
+        .alone = port_alone,
         .thread_ends = port_thread_ends,
         .sharing = port_sharing,
         .kill = port_kill,

@@ -309,6 +309,11 @@ static struct space *port_forked(struct port *port, int fd)
         return r->child ? &r->child->space : NULL;
 }
 
+static bool port_alone(struct port *port)
+{
+        return of(port)->alone;
+}
+
 static int port_sharing(struct port *port, uint64_t start, uint64_t end, struct procfs_sharing *out)
 {
         *out = (struct procfs_sharing){ 0 };
@@ -338,6 +343,7 @@ const struct port_ops rig_port_ops = {
         .enlist = port_enlist,
         .discharge = port_discharge,
         .kick = port_kick,
+        .alone = port_alone,
         .ungate = port_ungate,
         .memory = port_memory,
         .mappings = port_mappings,

@@ -58,6 +58,7 @@ struct rig {
         uint64_t now, timer_at;
         bool again, gone;
         bool no_marks; /* the agent cannot set them */
+        bool alone;    /* it has one thread */
         bool changing; /* a call is between two of its events */
         unsigned killed, kicks, ungates, reads, forked, enlisted, discharged, zeropages;
         int forked_fd;

@@ -321,6 +321,50 @@ START_TEST(test_discarded_meanwhile)
 }
 END_TEST
 
+/*
+ * The fork's own call is not over when the child runs. _i: the program has other threads, and what the child has may
+ * have to be told of yet.
+ */
+START_TEST(test_at_once)
+{
+        struct rig *r = rig_at(STORED), *child = rig_child(r);
+
+        r->changing = true;
+        r->alone = !_i;
+        rig_fork(r);
+        rig_receive(r);
+        touch_all(child);
+        rig_receive(child);
+        rig_store(r, 0);
+        for (unsigned i = 0; i < N; i++)
+                ck_assert(child->page[i].present == !_i);
+        r->changing = false;
+        settle(r);
+        ck_assert(rig_holds_many(child, 0, N, 1));
+        rig_free(r);
+}
+END_TEST
+
+/* The parent ends before it is known that it had no more to tell. _i: another of its threads had moved a page. */
+START_TEST(test_orphan)
+{
+        struct rig *r = rig_at(STORED), *child = rig_child(r);
+
+        r->changing = true;
+        if (_i)
+                rig_remap(r, 0, 600, 1);
+        r->n_msgs = 0; /* not told yet */
+        rig_fork(r);
+        rig_receive(r);
+        rig_end(r);
+        touch_all(child);
+        settle(r);
+        ck_assert_uint_eq(child->killed, _i ? 1 : 0);
+        ck_assert(_i || rig_holds_many(child, 0, N, 1));
+        rig_free(r);
+}
+END_TEST
+
 /* The thread that forks touches memory at the limit, while the agent is kept from what was ordered. */
 START_TEST(test_fault_of_who_forks)
 {
@@ -393,6 +437,8 @@ int main(void)
         tcase_add_loop_test(tc, test_hole, 0, 2);
         tcase_add_loop_test(tc, test_in_journal, 0, 4);
         tcase_add_loop_test(tc, test_discarded_meanwhile, 0, 2);
+        tcase_add_loop_test(tc, test_at_once, 0, 2);
+        tcase_add_loop_test(tc, test_orphan, 0, 2);
         tcase_add_test(tc, test_fault_of_who_forks);
         tcase_add_test(tc, test_shared);
         tcase_add_loop_test(tc, test_abandoned, PRESENT, N_WHERE - 1);

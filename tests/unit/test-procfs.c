@@ -521,8 +521,8 @@ START_TEST(test_present_limits)
         static const struct {
                 unsigned runs;
                 uint64_t pages;
-        } limits[] = { { 1, UINT64_MAX }, { 600, 1 }, { 3, 7 }, { 600, 256 }, { 256, 300 }, { 257, 1000 },
-                       { 600, 10000 } };
+        } limits[] = { { 1, UINT64_MAX }, { 600, 1 },    { 3, 7 },      { 600, 256 },
+                       { 256, 300 },      { 257, 1000 }, { 600, 10000 } };
 
         for (unsigned l = 0; l < sizeof(limits) / sizeof(*limits); l++) {
                 uint64_t at = addr(mem), end = at + (uint64_t)PAGES * PAGE, next, pages;
@@ -607,6 +607,30 @@ START_TEST(test_comm)
 }
 END_TEST
 
+static void *wait_for(void *lock)
+{
+        pthread_mutex_lock(lock);
+        pthread_mutex_unlock(lock);
+        return NULL;
+}
+
+START_TEST(test_threads)
+{
+        struct procfs p = open_self();
+        pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+        pthread_t thread;
+        int n = procfs_threads(&p);
+
+        ck_assert_int_ge(n, 1);
+        pthread_mutex_lock(&lock);
+        ck_assert_int_eq(pthread_create(&thread, NULL, wait_for, &lock), 0);
+        ck_assert_int_eq(procfs_threads(&p), n + 1);
+        pthread_mutex_unlock(&lock);
+        pthread_join(thread, NULL);
+        procfs_close(&p);
+}
+END_TEST
+
 /* PR_SET_VMA_ANON_NAME needs CONFIG_ANON_VMA_NAME. */
 static bool names_supported(void)
 {
@@ -630,6 +654,7 @@ int main(void)
         tcase_add_test(tc, test_gone);
         tcase_add_test(tc, test_headless);
         tcase_add_test(tc, test_memory);
+        tcase_add_test(tc, test_threads);
         tcase_add_test(tc, test_mapping_kinds);
         tcase_add_test(tc, test_mapping_walk);
         tcase_add_test(tc, test_mapping_text);
