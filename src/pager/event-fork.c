@@ -54,6 +54,7 @@ static page_entry share(struct space *s, struct space *child, uint64_t addr, pag
                 return page_make(page_state(e), 0, 0) | bare;
         default:
                 /* EVICTING, and the parent ends in the middle of it: gone with its agent, perhaps. */
+                child->bereft = true;
                 return page_make(PAGE_POISONED, 0, 0);
         }
 }
@@ -201,10 +202,13 @@ static bool all_are_marked(struct space *s)
         return true;
 }
 
-void event_fork_trust(struct space *s)
+bool event_fork_trust(struct space *s)
 {
-        if (s->bereft || s->table.bare || !all_are_marked(s))
+        bool right = !s->bereft && !s->table.bare && all_are_marked(s);
+
+        if (!right)
                 s->port->ops->kill(s->port, "its parent ended when it had forked it and was changing its memory, and "
                                             "it cannot be told which pages are where");
         s->orphan = false;
+        return right;
 }

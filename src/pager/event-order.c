@@ -349,12 +349,12 @@ bool event_settle(struct space *s)
         /* With more than that it is worth a longer look, see event-judge.c. */
         if ((s->journal.n < LOOK_LONGER || s->journal.remaps == 0) && s->port->ops->changing(s->port)) {
                 /* The fork is what is changing. A thread that has ended since has told all, and that was read. */
-                if (s->journal.n_children && !event_are_waiting(s) && s->port->ops->alone(s->port))
+                if (s->journal.n_children && !event_are_waiting(s) && !s->orphan && s->port->ops->alone(s->port))
                         settle_children(s, false);
                 return false;
         }
-        if (s->orphan)
-                event_fork_trust(s);
+        if (s->orphan && !event_fork_trust(s))
+                settle_children(s, true);
         if (s->journal.n && !carry_out_all(s))
                 return false;
         settle_children(s, false);
