@@ -211,7 +211,7 @@ static int make_certain(struct space *s, const struct look *before, const struct
 int registration_confirm(struct space *s)
 {
         /* An heir's new mapping may be where its parent's was registered. */
-        struct look before = { .space = s, .all = s->heir }, now = { .space = s, .before = &before };
+        struct look before = { .space = s, .all = s->heir }, now = { .space = s, .before = &before, .all = s->heir };
         uint64_t began = s->port->ops->now(s->port);
         int r;
 
