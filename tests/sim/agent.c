@@ -6,13 +6,18 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 
 #include "world.h"
 
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
 static void point(void)
 {
-        task_pause(&world.agent);
+        task_pause(&current->agent);
 }
 
 static unsigned page_of(uint64_t addr)
@@ -30,17 +35,17 @@ static long simulated_ioctl(unsigned long request, void *argument)
         switch (request) {
         case UFFDIO_REGISTER:
         case UFFDIO_UNREGISTER:
-                world.mm.staging_registered = request == UFFDIO_REGISTER;
+                current->mm.staging_registered = request == UFFDIO_REGISTER;
                 return 0;
         case UFFDIO_WRITEPROTECT:
                 n = (unsigned)(wp->range.len / PAGE_SIZE_);
-                r = kernel_uffd_protect(&world.mm, page_of(wp->range.start), n, wp->mode);
+                r = kernel_uffd_protect(&current->mm, page_of(wp->range.start), n, wp->mode);
                 sim_say("agent: %s %u, %u pages: %ld", wp->mode ? "marks" : "looks whether registered",
                         page_of(wp->range.start), n, r);
                 return r;
         case UFFDIO_MOVE:
-                r = kernel_uffd_move(&world.mm, page_of(move->src),
-                                     (unsigned)((move->dst - (uintptr_t)world.mm.staging) / PAGE_SIZE_),
+                r = kernel_uffd_move(&current->mm, page_of(move->src),
+                                     (unsigned)((move->dst - (uintptr_t)current->mm.staging) / PAGE_SIZE_),
                                      (unsigned)(move->len / PAGE_SIZE_), &moved);
                 move->move = moved ? (int64_t)(moved * PAGE_SIZE_) : r;
                 return r;
@@ -51,16 +56,18 @@ static long simulated_ioctl(unsigned long request, void *argument)
 
 static long simulated_call(long nr, long a, long b, long c)
 {
-        (void)b;
         point();
         switch (nr) {
         case SYS_mincore:
                 for (unsigned i = 0; i < SIM_STAGING; i++)
-                        ((uint8_t *)c)[i] = world.mm.staged[i];
+                        ((uint8_t *)c)[i] = current->mm.staged[i];
                 return 0;
         case SYS_madvise:
-                if (a == (long)world.mm.staging)
-                        kernel_staging_drop(&world.mm);
+                if (a == (long)current->mm.staging)
+                        kernel_staging_drop(&current->mm);
+                if (c == MADV_POPULATE_WRITE && a >= (long)SIM_BASE && a < (long)sim_address(SIM_PAGES))
+                        return kernel_populate(&current->mm, &current->agent, page_of((uint64_t)a),
+                                               (unsigned)((uint64_t)b / PAGE_SIZE_));
                 return 0;
         case SYS_munlock:
                 return 0;
@@ -79,16 +86,16 @@ static long simulated_call(long nr, long a, long b, long c)
 
 static long wait_for_gate(void)
 {
-        world.gate_wait = true;
+        current->gate_wait = true;
         point();
-        world.gate_wait = false;
+        current->gate_wait = false;
         return 0;
 }
 
 /* Spinning at a closed gate ends when it opens. */
 static void pause_a_moment(void)
 {
-        if (atomic_load(&world.ring->reading))
+        if (atomic_load(&current->ring->reading))
                 wait_for_gate();
         else if (sim_any(100) == 0)
                 point();
@@ -119,17 +126,34 @@ void agent_notify(const struct agent *a)
 {
         (void)a;
         point();
-        world.eventfd = true;
+        current->eventfd = true;
 }
 
 bool agent_can_go(void)
 {
-        if (world.gate_wait && atomic_load_explicit(&world.ring->reading, memory_order_relaxed))
+        if (current->gate_wait && atomic_load_explicit(&current->ring->reading, memory_order_relaxed))
                 return false;
-        return !world.agent.waits;
+        if (current->fork_wait && atomic_load_explicit(&current->ring->forks, memory_order_relaxed))
+                return false;
+        return !current->agent.waits;
 }
 
-/* As agent_work(). Nobody forks, so it is never held. */
+/* As agent_busy(). */
+static void set_busy(struct agent *a)
+{
+        for (;;) {
+                atomic_store(&a->ring->busy, 1);
+                if (!atomic_load(&a->ring->forks))
+                        return;
+                atomic_store(&a->ring->busy, 0);
+                fork_agent_is_there();
+                current->fork_wait = true;
+                point();
+                current->fork_wait = false;
+        }
+}
+
+/* As agent_work(). */
 static void work(struct agent *a, uint32_t completed)
 {
         struct vmpager_batch *shared = &a->ring->batch[completed % VMPAGER_RING_BATCHES];
@@ -138,12 +162,13 @@ static void work(struct agent *a, uint32_t completed)
 
         if (sound)
                 evict_reclaim(a, &o);
-        atomic_store(&a->ring->busy, 1);
+        set_busy(a);
         if (sound)
                 evict_carry_out(a, shared, &o);
         sim_say("agent: has done batch %u", completed);
         atomic_store(&a->ring->completed, completed + 1);
         atomic_store(&a->ring->busy, 0);
+        fork_agent_is_there();
         agent_notify(a);
 }
 
@@ -151,19 +176,19 @@ static void work(struct agent *a, uint32_t completed)
 static void run(struct task *t)
 {
         struct agent a = {
-                .staging = (uint8_t *)world.mm.staging,
+                .staging = (uint8_t *)current->mm.staging,
                 .staging_pages = SIM_STAGING,
-                .own = { .start = (uintptr_t)world.mm.staging,
-                         .end = (uintptr_t)world.mm.staging + SIM_STAGING * PAGE_SIZE_ },
-                .ring = world.ring,
+                .own = { .start = (uintptr_t)current->mm.staging,
+                         .end = (uintptr_t)current->mm.staging + SIM_STAGING * PAGE_SIZE_ },
+                .ring = current->ring,
                 .ring_bytes = VMPAGER_RING_BYTES(SIM_SLOTS),
-                .slots = (uint8_t *)world.ring + VMPAGER_RING_SLOTS_AT,
+                .slots = (uint8_t *)current->ring + VMPAGER_RING_SLOTS_AT,
                 .n_slots = world.config.n_slots,
         };
-        uint32_t completed = 0;
+        uint32_t completed = atomic_load(&current->ring->completed);
 
         for (;;) {
-                uint32_t posted = atomic_load(&world.ring->posted);
+                uint32_t posted = atomic_load(&current->ring->posted);
 
                 t->idle = posted == completed;
                 if (t->idle) {
@@ -176,8 +201,11 @@ static void run(struct task *t)
 
 void agent_begin(void)
 {
-        world.gate_wait = false;
-        world.mm.staging_registered = false;
-        kernel_staging_drop(&world.mm);
-        task_start(&world.agent, SIM_THREADS, run);
+        current->agent_is = AGENT_WORKS;
+        current->gate_wait = current->fork_wait = false;
+        current->mm.staging_registered = false;
+        kernel_staging_drop(&current->mm);
+        atomic_store_explicit(&current->ring->tid, KERNEL_TID(SIM_THREADS), memory_order_relaxed);
+        fork_agent_is_there();
+        task_start(&current->agent, SIM_THREADS, run);
 }

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The program's calls, each as the steps at which others can come in between. */
-#include "client.h"
-
 #include <errno.h>
 #include <string.h>
 
-static bool is_reading_all;
+#include "world.h"
 
 static bool can_touch(const struct user_page *u)
 {
@@ -44,7 +42,7 @@ static unsigned choose(bool (*kind)(const struct user_page *u), unsigned most, u
 
         for (unsigned k = 0; k < world.config.pages && n == 0; k++) {
                 *at = (from + k) % world.config.pages;
-                while (n < most && *at + n < SIM_PAGES && kind(&user_page[*at + n]))
+                while (n < most && *at + n < SIM_PAGES && kind(&current->page[*at + n]))
                         n++;
         }
         return n;
@@ -53,12 +51,12 @@ static unsigned choose(bool (*kind)(const struct user_page *u), unsigned most, u
 static void set_busy(unsigned at, unsigned n, bool busy)
 {
         for (unsigned i = at; i < at + n; i++)
-                user_page[i].busy = busy;
+                current->page[i].busy = busy;
 }
 
 static void forget(unsigned at, unsigned n)
 {
-        memset(&user_page[at], 0, n * sizeof(user_page[0]));
+        memset(&current->page[at], 0, n * sizeof(current->page[0]));
 }
 
 /* Pages of a new mapping, whose call has not returned yet. */
@@ -66,23 +64,23 @@ static void note_new(unsigned at, unsigned n, bool readable, bool writable)
 {
         forget(at, n);
         for (unsigned i = at; i < at + n; i++) {
-                user_page[i].mapped = user_page[i].busy = true;
-                user_page[i].readable = readable;
-                user_page[i].writable = writable;
+                current->page[i].mapped = current->page[i].busy = true;
+                current->page[i].readable = readable;
+                current->page[i].writable = writable;
         }
 }
 
 /* --- contents --- */
 
-static void access_some(struct task *t)
+void client_access_some(struct task *t)
 {
         unsigned at, n = choose(can_touch, 1 + sim_any(world.config.call_pages), &at);
         bool write = sim_any(2);
 
         for (unsigned i = at; i < at + n; i++) {
-                if (!can_touch(&user_page[i]))
+                if (!can_touch(&current->page[i]))
                         return;
-                oracle_access(t, i, write && user_page[i].writable);
+                oracle_access(t, i, write && current->page[i].writable);
                 task_pause(t);
         }
 }
@@ -94,7 +92,7 @@ static unsigned n_mapped(void)
         unsigned n = 0;
 
         for (unsigned i = 0; i < SIM_PAGES; i++)
-                n += user_page[i].mapped;
+                n += current->page[i].mapped;
         return n;
 }
 
@@ -120,12 +118,12 @@ static void map(struct task *t, bool fixed)
                 set_busy(at, n, true);
         like.uffd = sim_any(40) == 0 ? UFFD_FOREIGN : UFFD_NONE;
         task_pause(t);
-        if (kernel_mmap(&world.mm, &call, at, n, like, &at) < 0)
+        if (kernel_mmap(&current->mm, &call, at, n, like, &at) < 0)
                 return;
         sim_say("thread %u: mmap %u-%u%s%s", t->number, at, at + n - 1, fixed ? ", MAP_FIXED" : "",
                 like.uffd ? ", of another userfaultfd" : "");
         note_new(at, n, true, true);
-        kernel_tell(&world.mm, &call, t);
+        kernel_tell(&current->mm, &call, t);
         set_busy(at, n, false);
 }
 
@@ -138,10 +136,10 @@ static void unmap(struct task *t)
                 return;
         set_busy(at, n, true);
         task_pause(t);
-        kernel_munmap(&world.mm, &call, at, n);
+        kernel_munmap(&current->mm, &call, at, n);
         sim_say("thread %u: munmap %u-%u", t->number, at, at + n - 1);
         forget(at, n);
-        kernel_tell(&world.mm, &call, t);
+        kernel_tell(&current->mm, &call, t);
 }
 
 /* mremap() was carried out: what the program knew of the pages goes with them. */
@@ -150,19 +148,19 @@ static void note_moved(unsigned from, unsigned old_n, unsigned to, unsigned new_
         struct user_page old[SIM_PAGES];
         unsigned kept = old_n < new_n ? old_n : new_n;
 
-        memcpy(old, &user_page[from], old_n * sizeof(old[0]));
+        memcpy(old, &current->page[from], old_n * sizeof(old[0]));
         forget(from, old_n);
         note_new(to, new_n, old[0].readable, old[0].writable);
-        memcpy(&user_page[to], old, kept * sizeof(old[0]));
-        for (unsigned i = to; i < to + new_n && to == from && new_n > old_n; i++)
-                user_page[i].grown = true;
+        memcpy(&current->page[to], old, kept * sizeof(old[0]));
+        for (unsigned i = to == from ? to : to + old_n; i < to + new_n && new_n > old_n; i++)
+                current->page[i].grown = true;
 }
 
 static unsigned free_behind(unsigned at)
 {
         unsigned n = 0;
 
-        while (n < 4 && at + n < SIM_PAGES && kernel_is_free(&world.mm, at + n, 1))
+        while (n < 4 && at + n < SIM_PAGES && kernel_is_free(&current->mm, at + n, 1))
                 n++;
         return n;
 }
@@ -192,7 +190,7 @@ static void remap(struct task *t)
         task_pause(t);
         if (to == SIM_ANY && new_n > old_n && !world.config.grows && free_behind(from + old_n))
                 new_n = old_n;
-        r = kernel_mremap(&world.mm, &call, from, old_n, new_n, to, &where);
+        r = kernel_mremap(&current->mm, &call, from, old_n, new_n, to, &where);
         sim_say("thread %u: mremap %u-%u to %u, %u pages%s: %d", t->number, from, from + old_n - 1, r < 0 ? to : where,
                 new_n, to == SIM_ANY ? "" : ", MREMAP_FIXED", r);
         if (r < 0) {
@@ -203,7 +201,7 @@ static void remap(struct task *t)
                 return;
         }
         note_moved(from, old_n, where, new_n);
-        kernel_tell(&world.mm, &call, t);
+        kernel_tell(&current->mm, &call, t);
         set_busy(where, new_n, false);
 }
 
@@ -216,14 +214,14 @@ static void protect(struct task *t)
                 return;
         set_busy(at, n, true);
         task_pause(t);
-        kernel_mprotect(&world.mm, at, n, readable, writable);
+        kernel_mprotect(&current->mm, at, n, readable, writable);
         sim_say("thread %u: mprotect %u-%u: %s", t->number, at, at + n - 1,
                 writable ? "read, write" :
                 readable ? "read" :
                            "none");
         for (unsigned i = at; i < at + n; i++) {
-                user_page[i].readable = readable;
-                user_page[i].writable = writable;
+                current->page[i].readable = readable;
+                current->page[i].writable = writable;
         }
         set_busy(at, n, false);
 }
@@ -240,7 +238,7 @@ static void discard(struct task *t, bool lazily)
         began = oracle_discard_begins(at, n, lazily);
         sim_say("thread %u: madvise %u-%u, %s", t->number, at, at + n - 1, lazily ? "FREE" : "DONTNEED");
         task_pause(t);
-        if (kernel_madvise(&world.mm, t, at, n, lazily) < 0)
+        if (kernel_madvise(&current->mm, t, at, n, lazily) < 0)
                 sim_fail("thread %u: madvise of pages %u-%u has failed", t->number, at, at + n - 1);
         sim_say("thread %u: madvise %u-%u has returned", t->number, at, at + n - 1);
         oracle_discard_ends(at, n, lazily, began);
@@ -255,10 +253,10 @@ static void lock(struct task *t)
                 return;
         set_busy(at, n, true);
         task_pause(t);
-        kernel_lock(&world.mm, at, n, true);
+        kernel_lock(&current->mm, at, n, true);
         sim_say("thread %u: mlock %u-%u", t->number, at, at + n - 1);
         for (unsigned i = at; i < at + n; i++) {
-                user_page[i].locked = true;
+                current->page[i].locked = true;
                 oracle_touch(t, i, true);
                 task_pause(t);
         }
@@ -271,10 +269,10 @@ static void unlock(struct task *t)
 
         if (n == 0)
                 return;
-        kernel_lock(&world.mm, at, n, false);
+        kernel_lock(&current->mm, at, n, false);
         sim_say("thread %u: munlock %u-%u", t->number, at, at + n - 1);
         for (unsigned i = at; i < at + n; i++)
-                user_page[i].locked = false;
+                current->page[i].locked = false;
 }
 
 /* A device writes to a page of which it has the address, some time after that was given to it. */
@@ -285,32 +283,32 @@ static void pin(struct task *t)
 
         if (n == 0)
                 return;
-        user_page[at].users++;
-        user_page[at].pinned = true;
+        current->page[at].users++;
+        current->page[at].pinned = true;
         if (oracle_touch(t, at, true)) {
-                p = world.mm.pte[at].page;
+                p = current->mm.pte[at].page;
                 p->pins++;
                 sim_say("thread %u: page %u is pinned", t->number, at);
                 for (unsigned i = 1 + sim_any(24); i > 0; i--)
                         task_pause(t);
                 p->content = oracle_fresh();
-                p->lazy = false;
+                current->mm.pte[at].lazy = false;
                 oracle_written(at, p->content);
                 sim_say("device: writes page %u: %llu", at, (unsigned long long)oracle_version(p->content));
                 p->pins--;
         }
-        user_page[at].pinned = false;
-        user_page[at].users--;
+        current->page[at].pinned = false;
+        current->page[at].users--;
 }
 
 static void read_all(struct task *t)
 {
         for (unsigned i = 0; i < SIM_PAGES; i++) {
-                if (!user_page[i].mapped)
+                if (!current->page[i].mapped)
                         continue;
-                if (!user_page[i].readable) {
-                        kernel_mprotect(&world.mm, i, 1, true, true);
-                        user_page[i].readable = user_page[i].writable = true;
+                if (!current->page[i].readable) {
+                        kernel_mprotect(&current->mm, i, 1, true, true);
+                        current->page[i].readable = current->page[i].writable = true;
                 }
                 oracle_access(t, i, false);
         }
@@ -320,8 +318,10 @@ static void call_something(struct task *t)
 {
         unsigned what = world.config.storm ? 22 + sim_any(32) : sim_any(64);
 
-        if (what < 26 || world.calm)
-                access_some(t);
+        if (world.config.forks && sim_any(world.config.forks) == 0)
+                fork_call(t);
+        else if (what < 26 || current->calm)
+                client_access_some(t);
         else if (what < 34)
                 map(t, false);
         else if (what < 37)
@@ -346,12 +346,14 @@ static void call_something(struct task *t)
 
 static void run(struct task *t)
 {
+        if (current->newborn)
+                fork_in_child(t);
         for (;;) {
                 t->idle = true;
                 task_pause(t);
                 t->idle = false;
-                if (is_reading_all) {
-                        is_reading_all = false;
+                if (current->reading_all) {
+                        current->reading_all = false;
                         read_all(t);
                 } else if (!world.draining) {
                         call_something(t);
@@ -359,22 +361,12 @@ static void run(struct task *t)
         }
 }
 
-void client_begin(void)
+void client_begin(unsigned n)
 {
-        oracle_begin();
-        is_reading_all = false;
-        for (unsigned i = 0; i < world.config.n_threads; i++) {
-                task_start(&world.thread[i], i, run);
-                task_resume(&world.thread[i]);
+        for (; n > 0; n--) {
+                struct task *t = &current->thread[current->n_threads];
+
+                task_start(t, current->n_threads++, run);
+                t->idle = !current->newborn;
         }
-}
-
-void client_read_all(void)
-{
-        is_reading_all = true;
-}
-
-bool client_is_reading_all(void)
-{
-        return is_reading_all;
 }

@@ -25,7 +25,7 @@ static unsigned find_place(struct sim_mm *mm, unsigned n)
         return SIM_ANY;
 }
 
-static void owe(struct sim_mm *mm, struct sim_call *call, struct uffd_msg msg)
+void kernel_owe(struct sim_mm *mm, struct sim_call *call, struct uffd_msg msg)
 {
         mm->changing++;
         call->msg[call->n++] = msg;
@@ -50,7 +50,7 @@ int kernel_munmap(struct sim_mm *mm, struct sim_call *call, unsigned at, unsigne
         kernel_erase(mm, at, at + n);
         kernel_clear(mm, at, at + n);
         if (ours)
-                owe(mm, call, message(UFFD_EVENT_UNMAP, at, at + n));
+                kernel_owe(mm, call, message(UFFD_EVENT_UNMAP, at, at + n));
         return 0;
 }
 
@@ -93,8 +93,8 @@ static void move(struct sim_mm *mm, struct sim_call *call, unsigned from, unsign
                 m.arg.remap.from = sim_address(from);
                 m.arg.remap.to = sim_address(to);
                 m.arg.remap.len = old_n * PAGE_SIZE_;
-                owe(mm, call, m);
-                owe(mm, call, message(UFFD_EVENT_UNMAP, from, from + old_n));
+                kernel_owe(mm, call, m);
+                kernel_owe(mm, call, message(UFFD_EVENT_UNMAP, from, from + old_n));
         }
 }
 
@@ -187,7 +187,16 @@ int kernel_lock(struct sim_mm *mm, unsigned at, unsigned n, bool locked)
 
 static const char *event_name(uint8_t event)
 {
-        return event == UFFD_EVENT_REMOVE ? "REMOVE" : event == UFFD_EVENT_UNMAP ? "UNMAP" : "REMAP";
+        switch (event) {
+        case UFFD_EVENT_REMOVE:
+                return "REMOVE";
+        case UFFD_EVENT_UNMAP:
+                return "UNMAP";
+        case UFFD_EVENT_FORK:
+                return "FORK";
+        default:
+                return "REMAP";
+        }
 }
 
 /* Now and then a thread does not get to run for a while. */
@@ -199,6 +208,8 @@ static void linger(struct task *t)
 
 void kernel_tell(struct sim_mm *mm, struct sim_call *call, struct task *t)
 {
+        for (unsigned i = 0; i < call->n; i++)
+                fork_note_change(&call->msg[i]);
         for (unsigned i = 0; i < call->n; i++) {
                 struct sim_waiter *w;
 
@@ -227,7 +238,7 @@ int kernel_madvise(struct sim_mm *mm, struct task *t, unsigned at, unsigned n, b
                         return -ENOMEM;
                 stop = v->end < end ? v->end : end;
                 if (v->uffd == UFFD_OURS) {
-                        owe(mm, &call, message(UFFD_EVENT_REMOVE, at, stop));
+                        kernel_owe(mm, &call, message(UFFD_EVENT_REMOVE, at, stop));
                         kernel_tell(mm, &call, t);
                         linger(t);
                         v = kernel_vma_at(mm, at);
@@ -241,6 +252,16 @@ int kernel_madvise(struct sim_mm *mm, struct task *t, unsigned at, unsigned n, b
                 else
                         kernel_clear(mm, at, stop);
                 at = stop;
+        }
+        return 0;
+}
+
+int kernel_populate(struct sim_mm *mm, struct task *t, unsigned at, unsigned n)
+{
+        for (unsigned i = at; i < at + n; i++) {
+                if (kernel_touch(mm, t, i, true) != TOUCH_OK)
+                        return -EFAULT;
+                task_pause(t);
         }
         return 0;
 }

@@ -5,23 +5,42 @@
 #include "world.h"
 
 /* All that the address spaces, pins and discarded pinned pages can hold. */
-static struct sim_page pool[4 * SIM_PAGES];
+#define POOL ((SIM_CLIENTS + 1) * 2 * SIM_PAGES)
 
-void kernel_begin(struct sim_mm *mm)
+static struct sim_page pool[POOL];
+static unsigned next_page;
+
+void kernel_begin(void)
+{
+        memset(pool, 0, sizeof(pool));
+        next_page = 0;
+}
+
+void kernel_mm_begin(struct sim_mm *mm)
 {
         char *staging = mm->staging;
 
-        memset(pool, 0, sizeof(pool));
         *mm = (struct sim_mm){ .staging = staging };
+}
+
+/* Its threads are gone, and with them what they waited for. */
+void kernel_exit(struct sim_mm *mm)
+{
+        kernel_clear(mm, 0, SIM_PAGES);
+        mm->n_vmas = mm->n_faults = mm->n_events = 0;
+        mm->gone = true;
 }
 
 struct sim_page *kernel_page_new(uint64_t content)
 {
-        for (unsigned i = 0; i < sizeof(pool) / sizeof(pool[0]); i++)
-                if (pool[i].refs == 0) {
-                        pool[i] = (struct sim_page){ .content = content, .refs = 1 };
-                        return &pool[i];
-                }
+        for (unsigned k = 0; k < POOL; k++) {
+                struct sim_page *p = &pool[next_page++ % POOL];
+
+                if (p->refs || p->pins)
+                        continue;
+                *p = (struct sim_page){ .content = content, .refs = 1, .exclusive = true };
+                return p;
+        }
         sim_fail("the simulated kernel has no page left");
 }
 
@@ -43,12 +62,15 @@ void kernel_clear(struct sim_mm *mm, unsigned start, unsigned end)
                 empty(&mm->pte[i]);
 }
 
-/* Absent pages keep their marks (madvise_free_pte_range()); poison goes. */
+/*
+ * Absent pages keep their marks (madvise_free_pte_range()); poison goes. What is in question is whether the entry is
+ * clean: a page that a fork has shared may be taken from one and stay the other's.
+ */
 void kernel_lazy_free(struct sim_mm *mm, unsigned start, unsigned end)
 {
         for (unsigned i = start; i < end; i++) {
                 if (mm->pte[i].kind == PTE_PAGE)
-                        mm->pte[i].page->lazy = true;
+                        mm->pte[i].lazy = true;
                 else if (mm->pte[i].kind == PTE_POISON)
                         mm->pte[i] = (struct sim_pte){ 0 };
         }
@@ -59,7 +81,7 @@ bool kernel_reclaim(struct sim_mm *mm, unsigned from)
         for (unsigned k = 0; k < SIM_PAGES; k++) {
                 struct sim_pte *e = &mm->pte[(from + k) % SIM_PAGES];
 
-                if (e->kind != PTE_PAGE || !e->page->lazy || e->page->pins)
+                if (e->kind != PTE_PAGE || !e->lazy || e->page->pins)
                         continue;
                 sim_say("kernel: takes page %u back (MADV_FREE)", (from + k) % SIM_PAGES);
                 empty(e);
@@ -75,11 +97,24 @@ static void wait_for(struct sim_mm *mm, struct task *t, unsigned page, bool writ
         *w = (struct sim_waiter){ .task = t, .page = page, .msg = { .event = UFFD_EVENT_PAGEFAULT } };
         w->msg.arg.pagefault.address = sim_address(page) + 8;
         w->msg.arg.pagefault.flags = (write ? UFFD_PAGEFAULT_FLAG_WRITE : 0) | (protected ? UFFD_PAGEFAULT_FLAG_WP : 0);
-        w->msg.arg.pagefault.feat.ptid = 100 + t->number;
+        w->msg.arg.pagefault.feat.ptid = KERNEL_TID(t->number);
         mm->poll = true;
         sim_say("thread %u: waits for page %u (%s%s)", t->number, page, write ? "write" : "read",
                 protected ? ", protected" : "");
         task_wait(t, "a page");
+}
+
+/* As do_wp_page(): what nobody else has any more is kept, all else is copied; then it is known to be exclusive. */
+static void make_writable(struct sim_pte *e)
+{
+        struct sim_page *p = e->page;
+
+        if (!p->exclusive && p->refs > 1) {
+                e->page = kernel_page_new(p->content);
+                kernel_page_put(p);
+        }
+        e->page->exclusive = true;
+        e->lazy = false;
 }
 
 enum touch kernel_touch(struct sim_mm *mm, struct task *t, unsigned page, bool write)
@@ -105,7 +140,7 @@ enum touch kernel_touch(struct sim_mm *mm, struct task *t, unsigned page, bool w
                 else if (e->kind != PTE_PAGE && write)
                         *e = (struct sim_pte){ .kind = PTE_PAGE, .page = kernel_page_new(0) };
                 if (write)
-                        e->page->lazy = false;
+                        make_writable(e);
                 return TOUCH_OK;
         }
         return TOUCH_LEFT;
@@ -118,6 +153,8 @@ uint64_t kernel_read(const struct sim_mm *mm, unsigned page)
 
 void kernel_write(struct sim_mm *mm, unsigned page, uint64_t content)
 {
+        if (!mm->pte[page].page->exclusive)
+                sim_fail("page %u is written, and is shared", page);
         mm->pte[page].page->content = content;
 }
 
@@ -128,6 +165,8 @@ bool kernel_signal(struct sim_mm *mm, unsigned which)
         if (mm->n_faults == 0)
                 return false;
         w = &mm->fault[which % mm->n_faults];
+        if (w->task->number == SIM_THREADS)
+                return false; /* the agent blocks signals */
         w->task->jumped = sim_any(2) && !world.draining;
         sim_say("kernel: a signal for thread %u, which waits for page %u%s", w->task->number, w->page,
                 w->task->jumped ? " no longer" : "");

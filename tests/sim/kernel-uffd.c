@@ -170,7 +170,7 @@ static int move_page(struct sim_mm *mm, struct sim_pte *e, unsigned to)
                 return e->wp ? -EFAULT : -ENOENT;
         if (e->kind == PTE_POISON)
                 return -EFAULT;
-        if (e->kind == PTE_PAGE && (e->page->pins || e->page->refs > 1))
+        if (e->kind == PTE_PAGE && (e->page->pins || !e->page->exclusive))
                 return -EBUSY;
         content = e->kind == PTE_PAGE ? e->page->content : 0;
         memcpy(mm->staging + to * PAGE_SIZE_, &content, sizeof(content));

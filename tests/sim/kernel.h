@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The simulated kernel: one address space with private anonymous mappings, and its userfaultfd. Addresses are page
+ * The simulated kernel: address spaces with private anonymous mappings, and the userfaultfd of each. Addresses are page
  * numbers here, 0 .. SIM_PAGES - 1; the port translates. Each function is what happens in one hold of the kernel's
  * locks, except for those that take a task: that may wait, and others come in between. The rules are those of Linux
- * 6.18 (mm/userfaultfd.c, fs/userfaultfd.c, mm/mremap.c, mm/vma.c, mm/madvise.c).
+ * 6.18 (mm/userfaultfd.c, fs/userfaultfd.c, mm/mremap.c, mm/vma.c, mm/madvise.c, mm/memory.c, kernel/fork.c).
  *
  * What is in a page is one number: 0 for zeros, or a version of the oracle's (client.h).
  */
@@ -25,19 +25,23 @@
 /* The pages lie in two chunks. */
 #define SIM_BASE (UINT64_C(0x100000000000) + PTABLE_CHUNK_SIZE - 40 * PAGE_SIZE_)
 
-/* A page of memory. Two address spaces may have it, after a fork. */
+/* A page of memory. Several address spaces may have it, after a fork. */
 struct sim_page {
         uint64_t content;
         unsigned refs, pins;
-        bool lazy; /* MADV_FREE: may be taken back until it is written */
+        bool exclusive; /* known to be of one address space alone (PageAnonExclusive) */
 };
 
 enum pte_kind { PTE_NONE, PTE_PAGE, PTE_ZERO, PTE_POISON };
+
+/* What the kernel calls a thread. */
+#define KERNEL_TID(number) (100 + (number))
 
 /* An absent page with wp is what the pager calls marked. */
 struct sim_pte {
         enum pte_kind kind;
         bool wp;
+        bool lazy; /* MADV_FREE: may be taken back until it is written */
         struct sim_page *page;
 };
 
@@ -93,7 +97,9 @@ void kernel_merge(struct sim_mm *mm);
 uint64_t kernel_size(const struct sim_mm *mm); /* pages mapped */
 
 /* kernel-page.c: pages and faults */
-void kernel_begin(struct sim_mm *mm); /* nothing is mapped */
+void kernel_begin(void);                 /* there is no page */
+void kernel_mm_begin(struct sim_mm *mm); /* nothing is mapped */
+void kernel_exit(struct sim_mm *mm);
 struct sim_page *kernel_page_new(uint64_t content);
 void kernel_page_put(struct sim_page *p);
 void kernel_clear(struct sim_mm *mm, unsigned start, unsigned end);     /* all entries become empty */
@@ -119,6 +125,15 @@ int kernel_mremap(struct sim_mm *mm, struct sim_call *call, unsigned from, unsig
 int kernel_mprotect(struct sim_mm *mm, unsigned at, unsigned n, bool readable, bool writable);
 int kernel_lock(struct sim_mm *mm, unsigned at, unsigned n, bool locked); /* without bringing the pages in */
 int kernel_madvise(struct sim_mm *mm, struct task *t, unsigned at, unsigned n, bool lazily);
+
+/* Something that was done to the mappings has to be told. */
+void kernel_owe(struct sim_mm *mm, struct sim_call *call, struct uffd_msg msg);
+
+/* MADV_POPULATE_WRITE */
+int kernel_populate(struct sim_mm *mm, struct task *t, unsigned at, unsigned n);
+
+/* kernel-fork.c: makes the child's memory; what the call owes is to be told before the child runs. */
+void kernel_fork(struct sim_mm *mm, struct sim_mm *child, unsigned fd, struct sim_call *call);
 
 /* Tells of what a call did, and waits until it was read. */
 void kernel_tell(struct sim_mm *mm, struct sim_call *call, struct task *t);

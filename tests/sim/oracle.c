@@ -3,25 +3,19 @@
  * What has to be in each page. A page is discarded at some moment between the beginning and the end of the call: until
  * then zeros are right, and what was there is; afterwards zeros alone, unless it was written since the beginning.
  * With MADV_FREE both stay right until it is written.
+ *
+ * A child knows what its parent knew at the moment of the fork. Of what another thread was discarding then, either is
+ * right, and stays so: that thread is not in the child.
  */
 #include <string.h>
 
-#include "client.h"
-
-struct user_page user_page[SIM_PAGES];
-static uint64_t last_version;
-
-void oracle_begin(void)
-{
-        memset(user_page, 0, sizeof(user_page));
-        last_version = 0;
-}
+#include "world.h"
 
 uint64_t oracle_fresh(void)
 {
-        if (++last_version >= SIM_VERSIONS)
+        if (++world.last_version >= SIM_VERSIONS)
                 sim_fail("more writes in one episode than versions");
-        return SIM_TAG | last_version;
+        return SIM_TAG | world.last_version;
 }
 
 uint64_t oracle_version(uint64_t content)
@@ -31,7 +25,7 @@ uint64_t oracle_version(uint64_t content)
 
 static void see(const struct task *t, unsigned page, uint64_t content)
 {
-        struct user_page *u = &user_page[page];
+        struct user_page *u = &current->page[page];
 
         sim_say("thread %u: reads page %u: %llu", t->number, page, (unsigned long long)oracle_version(content));
         if (content == u->content) {
@@ -55,10 +49,10 @@ static void see(const struct task *t, unsigned page, uint64_t content)
 
 void oracle_written(unsigned page, uint64_t content)
 {
-        struct user_page *u = &user_page[page];
+        struct user_page *u = &current->page[page];
 
         u->content = content;
-        u->written_at = last_version;
+        u->written_at = world.last_version;
         u->maybe_zero = u->discards != 0;
         u->lazy = u->discards != 0;
 }
@@ -66,14 +60,15 @@ void oracle_written(unsigned page, uint64_t content)
 /* Touches a page that can be touched. False: it is not there; its bytes are lost, and are so by right. */
 bool oracle_touch(struct task *t, unsigned page, bool write)
 {
-        enum touch r = kernel_touch(&world.mm, t, page, write);
-        uint64_t content = user_page[page].content;
+        enum touch r = kernel_touch(&current->mm, t, page, write);
+        uint64_t content = current->page[page].content;
 
         if (r == TOUCH_OK || r == TOUCH_LEFT)
                 return r == TOUCH_OK;
         if (r == TOUCH_SEGV)
                 sim_fail("thread %u has no memory at page %u, and should have", t->number, page);
-        if (content >> 56 != SIM_TAG >> 56 || !world.lost[oracle_version(content)])
+        if (!current->page[page].may_be_lost && !current->doubtful[page] &&
+            (content >> 56 != SIM_TAG >> 56 || !world.lost[oracle_version(content)]))
                 sim_fail("thread %u gets SIGBUS at page %u, which the store has not lost", t->number, page);
         sim_say("thread %u: gets SIGBUS at page %u", t->number, page);
         sim_result->sigbus++;
@@ -82,14 +77,14 @@ bool oracle_touch(struct task *t, unsigned page, bool write)
 
 void oracle_access(struct task *t, unsigned page, bool write)
 {
-        struct user_page *u = &user_page[page];
+        struct user_page *u = &current->page[page];
 
         u->users++;
         if (oracle_touch(t, page, write)) {
-                see(t, page, kernel_read(&world.mm, page));
+                see(t, page, kernel_read(&current->mm, page));
                 if (write) {
                         oracle_written(page, oracle_fresh());
-                        kernel_write(&world.mm, page, u->content);
+                        kernel_write(&current->mm, page, u->content);
                         sim_say("thread %u: writes page %u: %llu", t->number, page,
                                 (unsigned long long)oracle_version(u->content));
                 }
@@ -100,22 +95,33 @@ void oracle_access(struct task *t, unsigned page, bool write)
 uint64_t oracle_discard_begins(unsigned at, unsigned n, bool lazily)
 {
         for (unsigned i = at; i < at + n; i++) {
-                user_page[i].discards++;
-                user_page[i].maybe_zero = true;
-                user_page[i].lazy |= lazily;
+                current->page[i].discards++;
+                current->page[i].maybe_zero = true;
+                current->page[i].lazy |= lazily;
         }
-        return last_version;
+        return world.last_version;
 }
 
 void oracle_discard_ends(unsigned at, unsigned n, bool lazily, uint64_t began)
 {
         for (unsigned i = at; i < at + n; i++) {
-                struct user_page *u = &user_page[i];
+                struct user_page *u = &current->page[i];
 
                 u->discards--;
                 if (lazily || u->written_at > began)
                         continue;
                 u->content = 0;
                 u->maybe_zero = u->lazy = false;
+        }
+}
+
+void oracle_fork(struct sim_client *child)
+{
+        memcpy(child->page, current->page, sizeof(child->page));
+        for (unsigned i = 0; i < SIM_PAGES; i++) {
+                struct user_page *u = &child->page[i];
+
+                u->busy = u->pinned = u->locked = false;
+                u->users = u->discards = 0;
         }
 }

@@ -8,6 +8,14 @@
 
 #include "world.h"
 
+/* Others may come in between; from then on it is about this client. */
+static struct sim_client *enter(struct port *p)
+{
+        current = (struct sim_client *)p;
+        world_between();
+        return current;
+}
+
 static unsigned page_of(uint64_t addr)
 {
         if (addr < SIM_BASE || addr > sim_address(SIM_PAGES) || addr % PAGE_SIZE_)
@@ -25,17 +33,24 @@ static int64_t bytes(int r)
         return r > 0 ? r * (int64_t)PAGE_SIZE_ : r;
 }
 
+static void read_fork(unsigned fd)
+{
+        sim_say("daemon: reads FORK of client %c", life_name(&world.client[fd]));
+        world.client[fd].told = true;
+}
+
 static int port_read(struct port *p, struct uffd_msg *msgs, unsigned n)
 {
         unsigned got = 0;
 
-        (void)p;
-        world_between();
-        while (got < n && kernel_uffd_read(&world.mm, &msgs[got])) {
+        enter(p);
+        while (got < n && kernel_uffd_read(&current->mm, &msgs[got])) {
                 const struct uffd_msg *m = &msgs[got++];
 
                 if (m->event == UFFD_EVENT_PAGEFAULT)
                         sim_say("daemon: reads a fault on page %u", page_of(page_floor(m->arg.pagefault.address)));
+                else if (m->event == UFFD_EVENT_FORK)
+                        read_fork(m->arg.fork.ufd);
                 else if (m->event == UFFD_EVENT_REMAP)
                         sim_say("daemon: reads REMAP %u-%u to %u", page_of(m->arg.remap.from),
                                 page_of(m->arg.remap.from + m->arg.remap.len) - 1, page_of(m->arg.remap.to));
@@ -49,17 +64,17 @@ static int port_read(struct port *p, struct uffd_msg *msgs, unsigned n)
 
 static int64_t port_copy(struct port *p, uint64_t dst, const void *src, uint64_t len)
 {
-        static bool refused[SIM_PAGES];
+        static bool refused[SIM_CLIENTS][SIM_PAGES], *said;
         uint64_t content;
         int r;
 
-        (void)p;
-        world_between();
-        r = kernel_uffd_copy(&world.mm, page_of(dst), pages(len), src);
+        enter(p);
+        said = &refused[current - world.client][page_of(dst)];
+        r = kernel_uffd_copy(&current->mm, page_of(dst), pages(len), src);
         memcpy(&content, src, sizeof(content));
-        if (r == -EAGAIN && refused[page_of(dst)])
-                return r; /* said already */
-        refused[page_of(dst)] = r == -EAGAIN;
+        if (r == -EAGAIN && *said)
+                return r;
+        *said = r == -EAGAIN;
         sim_say("daemon: COPY %u, %u pages (content %llu): %d", page_of(dst), pages(len),
                 (unsigned long long)(content & ~SIM_TAG), r);
         return bytes(r);
@@ -69,9 +84,8 @@ static int64_t port_zeropage(struct port *p, uint64_t dst, uint64_t len)
 {
         int r;
 
-        (void)p;
-        world_between();
-        r = kernel_uffd_zeropage(&world.mm, page_of(dst), pages(len));
+        enter(p);
+        r = kernel_uffd_zeropage(&current->mm, page_of(dst), pages(len));
         sim_say("daemon: ZEROPAGE %u, %u pages: %d", page_of(dst), pages(len), r);
         return bytes(r);
 }
@@ -80,79 +94,74 @@ static int64_t port_poison(struct port *p, uint64_t dst, uint64_t len)
 {
         int r;
 
-        (void)p;
+        enter(p);
+        kernel_uffd_protect(&current->mm, page_of(dst), pages(len), false);
         world_between();
-        kernel_uffd_protect(&world.mm, page_of(dst), pages(len), false);
-        world_between();
-        r = kernel_uffd_poison(&world.mm, page_of(dst), pages(len));
+        r = kernel_uffd_poison(&current->mm, page_of(dst), pages(len));
         sim_say("daemon: POISON %u: %d", page_of(dst), r);
         return bytes(r);
 }
 
 static int port_wake(struct port *p, uint64_t start, uint64_t len)
 {
-        (void)p;
-        world_between();
+        enter(p);
         sim_say("daemon: WAKE %u", page_of(start));
-        kernel_uffd_wake(&world.mm, page_of(start), pages(len));
+        kernel_uffd_wake(&current->mm, page_of(start), pages(len));
         return 0;
 }
 
-static int protect(uint64_t start, uint64_t len, bool on)
+static int protect(struct port *p, uint64_t start, uint64_t len, bool on)
 {
         int r;
 
-        world_between();
-        r = kernel_uffd_protect(&world.mm, page_of(start), pages(len), on);
+        enter(p);
+        r = kernel_uffd_protect(&current->mm, page_of(start), pages(len), on);
         sim_say("daemon: %s %u-%u: %d", on ? "marks" : "unmarks", page_of(start), page_of(start + len) - 1, r);
         return r;
 }
 
 static int port_mark(struct port *p, uint64_t start, uint64_t len)
 {
-        (void)p;
-        return protect(start, len, true);
+        return protect(p, start, len, true);
 }
 
 static int port_unmark(struct port *p, uint64_t start, uint64_t len)
 {
-        (void)p;
-        return protect(start, len, false);
+        return protect(p, start, len, false);
 }
 
-static int set_registered(uint64_t start, uint64_t len, bool on)
+static int set_registered(struct port *p, uint64_t start, uint64_t len, bool on)
 {
         int r;
 
-        world_between();
-        r = kernel_uffd_register(&world.mm, page_of(start), pages(len), on);
+        enter(p);
+        r = kernel_uffd_register(&current->mm, page_of(start), pages(len), on);
         sim_say("daemon: %s %u-%u: %d", on ? "REGISTER" : "UNREGISTER", page_of(start), page_of(start + len) - 1, r);
         return r;
 }
 
 static int port_enlist(struct port *p, uint64_t start, uint64_t len)
 {
-        (void)p;
-        return set_registered(start, len, true);
+        return set_registered(p, start, len, true);
 }
 
 static int port_discharge(struct port *p, uint64_t start, uint64_t len)
 {
-        (void)p;
-        return set_registered(start, len, false);
+        return set_registered(p, start, len, false);
 }
 
 static bool port_changing(struct port *p)
 {
-        (void)p;
-        world_between();
-        return !world.mm.gone && world.mm.changing;
+        enter(p);
+        return current->mm.gone || current->mm.changing;
 }
 
 static void port_kick(struct port *p)
 {
-        (void)p;
-        task_wake(&world.agent);
+        struct sim_client *c = (struct sim_client *)p;
+
+        if (c->agent.waits && c->agent.idle)
+                task_wake(&c->agent);
 }
 
 static void port_ungate(struct port *p)
@@ -162,13 +171,13 @@ static void port_ungate(struct port *p)
 
 static int port_memory(struct port *p, struct procfs_memory *out)
 {
-        (void)p;
-        world_between();
-        if (world.mm.gone)
+        enter(p);
+        if (current->mm.gone || !current->known)
                 return -ESRCH;
-        *out = (struct procfs_memory){ .mapped = kernel_size(&world.mm) * PAGE_SIZE_, .anonymous = world.ballast };
+        *out = (struct procfs_memory){ .mapped = kernel_size(&current->mm) * PAGE_SIZE_,
+                                       .anonymous = current->ballast };
         for (unsigned i = 0; i < SIM_PAGES; i++)
-                out->anonymous += world.mm.pte[i].kind == PTE_PAGE ? PAGE_SIZE_ : 0;
+                out->anonymous += current->mm.pte[i].kind == PTE_PAGE ? PAGE_SIZE_ : 0;
         out->resident = out->anonymous;
         return 0;
 }
@@ -179,17 +188,16 @@ static int port_mappings(struct port *p, int (*fn)(const struct procfs_mapping *
         unsigned at = 0;
         int r = 0;
 
-        (void)p;
         while (r == 0) {
                 struct procfs_mapping m = { .anonymous = true, .name = "" };
                 const struct sim_vma *v = NULL;
 
-                world_between();
-                if (world.mm.gone)
+                enter(p);
+                if (current->mm.gone || !current->known)
                         return -ESRCH;
-                for (unsigned i = 0; i < world.mm.n_vmas && !v; i++)
-                        if (world.mm.vma[i].end > at)
-                                v = &world.mm.vma[i];
+                for (unsigned i = 0; i < current->mm.n_vmas && !v; i++)
+                        if (current->mm.vma[i].end > at)
+                                v = &current->mm.vma[i];
                 if (!v)
                         break;
                 m.start = sim_address(v->start);
@@ -218,16 +226,16 @@ static bool is_taken(const struct sim_pte *e)
 }
 
 /* PAGEMAP_SCAN */
-static int scan(bool (*wanted)(const struct sim_pte *e), uint64_t start, uint64_t end, struct procfs_run *runs,
-                unsigned max_runs, uint64_t max_pages, uint64_t *next)
+static int scan(struct port *p, bool (*wanted)(const struct sim_pte *e), uint64_t start, uint64_t end,
+                struct procfs_run *runs, unsigned max_runs, uint64_t max_pages, uint64_t *next)
 {
         unsigned at, n = 0;
 
-        world_between();
-        if (world.mm.gone)
+        enter(p);
+        if (current->mm.gone || !current->known)
                 return -ESRCH;
         for (at = page_of(start); at < page_of(end); at++) {
-                if (!wanted(&world.mm.pte[at]))
+                if (!wanted(&current->mm.pte[at]))
                         continue;
                 if (max_pages-- == 0)
                         break;
@@ -246,22 +254,19 @@ static int scan(bool (*wanted)(const struct sim_pte *e), uint64_t start, uint64_
 static int port_present(struct port *p, uint64_t start, uint64_t end, struct procfs_run *runs, unsigned max_runs,
                         uint64_t max_pages, uint64_t *next)
 {
-        (void)p;
-        return scan(is_present, start, end, runs, max_runs, max_pages, next);
+        return scan(p, is_present, start, end, runs, max_runs, max_pages, next);
 }
 
 static int port_marked(struct port *p, uint64_t start, uint64_t end, struct procfs_run *runs, unsigned max_runs,
                        uint64_t *next)
 {
-        (void)p;
-        return scan(is_marked, start, end, runs, max_runs, UINT64_MAX, next);
+        return scan(p, is_marked, start, end, runs, max_runs, UINT64_MAX, next);
 }
 
 static int port_taken(struct port *p, uint64_t start, uint64_t end, struct procfs_run *runs, unsigned max_runs,
                       uint64_t *next)
 {
-        (void)p;
-        return scan(is_taken, start, end, runs, max_runs, UINT64_MAX, next);
+        return scan(p, is_taken, start, end, runs, max_runs, UINT64_MAX, next);
 }
 
 static uint64_t port_now(struct port *p)
@@ -272,23 +277,36 @@ static uint64_t port_now(struct port *p)
 
 static void port_timer(struct port *p, uint64_t at)
 {
-        (void)p;
-        if (world.timer_at == 0 || at < world.timer_at)
-                world.timer_at = at ? at : 1;
+        struct sim_client *c = (struct sim_client *)p;
+
+        if (c->timer_at == 0 || at < c->timer_at)
+                c->timer_at = at ? at : 1;
 }
 
-/* No fork is simulated: all is the client's own. */
+/* Whether a page is mapped once or more often is what the kernel tells, and not whether it is known to be exclusive. */
 static int port_sharing(struct port *p, uint64_t start, uint64_t end, struct procfs_sharing *out)
 {
-        (void)p;
-        (void)start;
-        (void)end;
-        memset(out->mine, 0xff, sizeof(out->mine));
-        memset(out->shared, 0, sizeof(out->shared));
+        enter(p);
+        if (current->mm.gone || !current->known)
+                return -ESRCH;
+        *out = (struct procfs_sharing){ 0 };
+        for (unsigned at = page_of(start); at < page_of(end); at++) {
+                const struct sim_pte *e = &current->mm.pte[at];
+                unsigned i = at - page_of(start);
+
+                if (e->kind == PTE_PAGE)
+                        (e->page->refs > 1 ? out->shared : out->mine)[i / 64] |= UINT64_C(1) << i % 64;
+        }
         return 0;
 }
 
-/* Nobody's end is simulated. */
+static bool port_alone(struct port *p)
+{
+        enter(p);
+        return !current->mm.gone && current->known && current->n_threads == 1;
+}
+
+/* No thread's end is simulated. */
 static int port_thread_ends(struct port *p, int (*fn)(uint64_t start, uint64_t end, void *arg), void *arg)
 {
         (void)p;
@@ -297,33 +315,32 @@ static int port_thread_ends(struct port *p, int (*fn)(uint64_t start, uint64_t e
         return 0;
 }
 
-/* No fork is simulated, which is what asks. */
-static bool port_alone(struct port *p)
-{
-        (void)p;
-        return false;
-}
-
 static void port_again(struct port *p)
 {
-        (void)p;
-        world.again = true;
+        ((struct sim_client *)p)->again = true;
 }
 
 static struct space *port_forked(struct port *p, int fd)
 {
+        struct sim_client *child = &world.client[fd];
+
         (void)p;
-        sim_fail("a fork was told of: descriptor %d", fd);
+        if (!child->told)
+                sim_fail("a child is made twice");
+        life_space(child);
+        return &child->space;
 }
 
 /* Only where there is no telling, which ARCHITECTURE.md says there may be. */
 static void port_kill(struct port *p, const char *why)
 {
-        (void)p;
+        struct sim_client *c = (struct sim_client *)p;
+
         if (!strstr(why, "it cannot be told which pages are where"))
                 sim_fail("the client is killed: %s", why);
         sim_say("daemon: kills the client: %s", why);
-        world.killed = world.mm.gone = true;
+        c->killed = true;
+        life_exit(c);
 }
 
 const struct port_ops sim_port_ops = {

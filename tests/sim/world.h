@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * All that there is in one episode of the simulation of the pager: a client (kernel.h, client.h, its agent), a store,
- * and the real pager between them. An episode begins from nothing, goes through a list of steps, comes to rest, is
- * checked, and ends; what happens in a step depends on the step's own seed and on what there is alone. So an
- * episode can be run again with some of its steps left out.
+ * All that there is in one episode of the simulation of the pager: clients (kernel.h, client.h), a store, and the real
+ * pager between them. There is one client at the beginning; the others are its children and theirs. An episode begins
+ * from nothing, goes through a list of steps, comes to rest, is checked, and ends; what happens in a step depends on
+ * the step's own seed and on what there is alone. So an episode can be run again with some of its steps left out.
  */
 #ifndef TESTS_SIM_WORLD_H
 #define TESTS_SIM_WORLD_H
 
+#include "client.h"
 #include "idle/idle.h"
 #include "kernel.h"
 #include "pager/event.h"
@@ -16,8 +17,9 @@
 #include "pager/space.h"
 #include "random.h"
 
+#define SIM_CLIENTS  4u
 #define SIM_SLOTS    64u
-#define SIM_LOCS     128u
+#define SIM_LOCS     512u /* enough for all pages of all clients */
 #define SIM_IOS      64u
 #define SIM_VERSIONS 65536u
 #define SIM_LIMIT    (UINT64_C(64) << 20)
@@ -34,6 +36,7 @@ enum actor {
         ACTOR_STORE,    /* an I/O ends */
         ACTOR_PRESSURE, /* the client's size changes, beside its pages */
         ACTOR_KERNEL,   /* a signal, memory taken back */
+        ACTOR_LIFE,     /* the daemon: a client comes, or has ended */
         N_ACTORS
 };
 
@@ -47,7 +50,9 @@ struct sim_config {
         unsigned read_errors, write_errors; /* one in so many fails, 0: none */
         unsigned between;   /* in one of so many system calls of the daemon's others come in between, 0: never */
         unsigned odd_moves; /* one MOVE in so many ends early, or tells less than it did */
-        unsigned end_at;    /* a step at which the client exits; 0: it does not */
+        unsigned end_at;    /* a step at which the first client exits; 0: it does not */
+        unsigned forks;     /* one call in so many is a fork, 0: none */
+        unsigned exits;     /* one signal in so many kills, 0: none */
         bool grows;         /* mappings may grow in place, several at once */
         bool hard_end;      /* it comes to rest without room */
         bool storm;         /* mappings come, move and go all the time */
@@ -60,39 +65,29 @@ struct sim_io {
 };
 
 struct world {
-        struct port port; /* first */
         struct store store;
         struct store_port store_port;
         struct pager pager;
-        struct space space;
-        struct vmpager_ring *ring;
-        void *table;
+        struct sim_client client[SIM_CLIENTS];
 
         struct sim_config config;
         struct sim_random random;
         uint64_t steps; /* in all episodes, those in between included */
-        bool draining;  /* no thread begins a new call */
-        bool calm;      /* the threads only read and write for a while */
+        uint64_t now;
+        bool draining; /* no thread begins a new call */
         bool trace;
         /*
-         * Mappings that have grown in place are discarded as well. Where one has grown over what an mremap() took away
-         * that has not told of itself, model/order.c takes that for discarded.
+         * What mappings have grown by is discarded as well. Where one has grown over what an mremap() took away that
+         * has not told of itself, model/order.c takes that for discarded.
          */
         bool all;
-
-        struct sim_mm mm;
-        struct task thread[SIM_THREADS], agent;
-        bool eventfd;   /* its poll was woken */
-        bool gate_wait; /* the agent waits until ring->reading is 0 */
-
-        uint64_t now, timer_at, ballast;
-        bool again, killed;
 
         uint32_t refs[SIM_LOCS];
         uint64_t stored[SIM_LOCS];
         struct sim_io io[SIM_IOS];
         unsigned n_ios;
 
+        uint64_t last_version;
         bool lost[SIM_VERSIONS]; /* the store could not read it */
 };
 
@@ -100,7 +95,7 @@ extern struct world world;
 
 /* What a run found, for whoever started it; in memory that outlives the process. */
 struct sim_result {
-        uint64_t steps, episode, episodes, at, kills, sigbus, faulted, evicted, efault;
+        uint64_t steps, episode, episodes, at, kills, sigbus, faulted, evicted, efault, forks;
         char kind[160], text[320]; /* why it failed: as a format, and in full */
 };
 
@@ -119,7 +114,7 @@ static inline unsigned sim_any(unsigned n)
 /* world-step.c: one thing happens. */
 void world_step(void);
 
-/* Everything that can do something does, but the timer; that fires. Both return whether anything has happened. */
+/* Everything that can do something does, but the timers; one fires. Both return whether anything has happened. */
 bool world_all_go_on(void);
 bool world_run_timer(void);
 
@@ -137,11 +132,13 @@ void sim_fail(const char *format, ...) __attribute__((format(printf, 1, 2), nore
         } while (0)
 void sim_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* port.c, store.c, agent.c */
+/* port.c, store.c */
 extern const struct port_ops sim_port_ops;
 extern const struct store_ops sim_store_ops;
 void store_end_one(unsigned which);
-void agent_begin(void);
-bool agent_can_go(void);
+
+/* rest.c: lets all go on until nothing is left to be done, and checks what there is then. */
+void rest_come(void);
+void rest_check(void);
 
 #endif
