@@ -114,19 +114,20 @@ static void share_page(struct space *s, struct space *child, uint64_t addr, bool
                 lose(s, child, addr);
 }
 
-/* Shares what is out in [start, end), or has moved there just now. Returns 0 or -ENOMEM. */
-static int share_range(struct space *s, struct space *child, uint64_t start, uint64_t end, bool has_moved)
-{
-        bool half_done = evict_is_half_done(s);
+/* What a range of the child's is shared for. */
+enum why { WHY_FORK, WHY_END /* the parent ends, perhaps in the middle of a batch */, WHY_MOVED };
 
+/* Shares what is out in [start, end). Returns 0 or -ENOMEM. */
+static int share_range(struct space *s, struct space *child, uint64_t start, uint64_t end, enum why why)
+{
         for (uint64_t a = ptable_next(&s->table, start, end); a < end;
              a = ptable_next(&s->table, a + PAGE_SIZE_, end)) {
-                if (!is_out(ptable_get(&s->table, a), half_done))
+                if (!is_out(ptable_get(&s->table, a), why == WHY_END))
                         continue;
                 /* Memory first: nothing is shared that cannot be noted. */
                 if (!ptable_reserve(&child->table, a))
                         return -ENOMEM;
-                share_page(s, child, a, has_moved);
+                share_page(s, child, a, why == WHY_MOVED);
         }
         return 0;
 }
@@ -138,7 +139,7 @@ static void check_shared(struct space *child, int r)
         evict_write(child, 0, child->ring_slots.n);
 }
 
-struct space *event_fork(struct space *s, int fd)
+struct space *event_fork(struct space *s, int fd, bool half_done)
 {
         struct space *child = s->port->ops->forked(s->port, fd);
         int r;
@@ -149,7 +150,7 @@ struct space *event_fork(struct space *s, int fd)
         budget_share(&child->budget, s->budget.resident); /* until it was counted */
         child->stray_marks = s->stray_marks;
         child->heir = true;
-        r = share_range(s, child, 0, PTABLE_END, false);
+        r = share_range(s, child, 0, PTABLE_END, half_done ? WHY_END : WHY_FORK);
         if (r == 0)
                 r = region_copy(&child->regions, &s->regions);
         if (r == 0)
@@ -160,7 +161,7 @@ struct space *event_fork(struct space *s, int fd)
 
 void event_fork_more(struct space *s, struct space *child, uint64_t start, uint64_t end)
 {
-        int r = share_range(s, child, start, end, true);
+        int r = share_range(s, child, start, end, WHY_MOVED);
 
         if (r == 0)
                 r = region_add(&child->regions, start, end);

@@ -109,10 +109,10 @@ static int make_room(void **v, size_t n, size_t *room, size_t size)
         return 0;
 }
 
-static void carry_out_fork(struct space *s, int fd)
+static void carry_out_fork(struct space *s, int fd, bool half_done)
 {
         struct event_journal *j = &s->journal;
-        struct space *child = event_fork(s, fd);
+        struct space *child = event_fork(s, fd, half_done);
 
         if (!child)
                 return;
@@ -133,12 +133,12 @@ static void note_fork(struct space *s, int fd)
                 evict_cancel(s);
         if (!evict_is_half_done(s)) {
                 evict_collect(s);
-                carry_out_fork(s, fd);
+                carry_out_fork(s, fd, false);
                 return;
         }
         if (make_room((void **)&j->fork, j->n_forks, &j->forks_room, sizeof(j->fork[0])) < 0) {
                 s->port->ops->kill(s->port, "no memory for its fork");
-                event_fork(s, fd); /* what there is: the child is not to blame */
+                event_fork(s, fd, true); /* what there is: the child is not to blame */
                 return;
         }
         j->fork[j->n_forks++] = fd;
@@ -192,10 +192,10 @@ void event_note(struct space *s, const struct uffd_msg *msg)
                 evict_cancel_in(s, e.start, e.end);
 }
 
-static void carry_out_forks(struct space *s)
+static void carry_out_forks(struct space *s, bool half_done)
 {
         for (size_t i = 0; i < s->journal.n_forks; i++)
-                carry_out_fork(s, s->journal.fork[i]);
+                carry_out_fork(s, s->journal.fork[i], half_done);
         s->journal.n_forks = 0;
 }
 
@@ -230,8 +230,10 @@ void event_fork_end(struct space *s)
                 }
         s->unsettled = NULL;
         if (s->journal.n_forks) {
+                bool half_done = evict_is_half_done(s);
+
                 evict_collect(s);
-                carry_out_forks(s);
+                carry_out_forks(s, half_done);
         }
         settle_children(s, true);
 }
@@ -319,7 +321,7 @@ static bool carry_out_all(struct space *s)
                 free(order);
                 return false;
         }
-        carry_out_forks(s);
+        carry_out_forks(s, false);
         for (long i = 0; i < n; i++) {
                 carry_out(s, &j->v[order[i]]);
                 tell_children(s, &j->v[order[i]]);

@@ -94,10 +94,10 @@ void event_remap(struct space *s, uint64_t from, uint64_t to, uint64_t len);
 
 /*
  * fork: fd is the child's userfaultfd. The child's space is made, and what is out in the parent's is shared with it.
- * Only when the agent has nothing half done (evict_is_half_done()), or never will. Returns the child's space, or NULL
- * when there is none.
+ * half_done: the agent has ended in the middle of a batch, perhaps, and what it was about is lost; else it has nothing
+ * half done (evict_is_half_done()). Returns the child's space, or NULL when there is none.
  */
-struct space *event_fork(struct space *s, int fd);
+struct space *event_fork(struct space *s, int fd, bool half_done);
 
 /* The child may also have what the parent has in [start, end) now. */
 void event_fork_more(struct space *s, struct space *child, uint64_t start, uint64_t end);
