@@ -152,6 +152,8 @@ static void note_moved(unsigned from, unsigned old_n, unsigned to, unsigned new_
         forget(from, old_n);
         note_new(to, new_n, old[0].readable, old[0].writable);
         memcpy(&current->page[to], old, kept * sizeof(old[0]));
+        for (unsigned i = 0; i < kept; i++)
+                current->doubtful[to + i] |= old[i].may_be_lost || current->doubtful[from + i];
         for (unsigned i = to == from ? to : to + old_n; i < to + new_n && new_n > old_n; i++)
                 current->page[i].grown = true;
 }

@@ -166,7 +166,7 @@ static bool admit(struct sim_client *c)
                 agent_begin();
                 return true;
         case AGENT_NONE:
-                if (c->known || !c->paged || sim_any(40))
+                if (c->known || !c->paged || sim_any(world.draining ? 4 : 400))
                         return false;
                 sim_say("daemon: finds the process");
                 c->known = true;
