@@ -144,6 +144,11 @@ static int port_sharing(struct port *p, uint64_t start, uint64_t end, struct pro
         return procfs_sharing(&session_of(p)->proc, start, end, out);
 }
 
+static int port_inherited(struct port *p, uint64_t addr)
+{
+        return procfs_inherited(&session_of(p)->proc, addr);
+}
+
 static int port_taken(struct port *p, uint64_t start, uint64_t end, struct procfs_run *runs, unsigned max_runs,
                       uint64_t *next)
 {
@@ -218,6 +223,7 @@ const struct port_ops port_real = {
         .present = port_present,
         .marked = port_marked,
         .sharing = port_sharing,
+        .inherited = port_inherited,
         .taken = port_taken,
         .now = port_now,
         .timer = port_timer,

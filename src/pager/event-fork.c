@@ -102,32 +102,83 @@ static void lose(struct space *s, struct space *child, uint64_t addr)
         child->bereft = true;
 }
 
-static void share_page(struct space *s, struct space *child, uint64_t addr, bool has_moved)
+/* A REMAP that is carried out after the child was told of all that is out. */
+struct arrival {
+        const struct order_event *event;
+        bool chained; /* pages have come to where it took them from, or left again, in the same journal */
+};
+
+enum side { UNCLEAR, FORKED_BEFORE, FORKED_AFTER };
+
+/*
+ * Whether the program forked before it moved the page, or after that. Before: the child has it where it was, marked.
+ * If it is not there it may be memory that children do not get (MADV_DONTFORK, MADV_WIPEONFORK). To give zeros tells:
+ * it fails where something is, and is right where nothing is. A page without a mark tells nothing, and would be lost;
+ * nor does a place that the child has changed since.
+ */
+static enum side side_of(struct space *s, struct space *child, const struct arrival *arrival, uint64_t addr)
+{
+        uint64_t from = addr - arrival->event->to + arrival->event->start;
+        int64_t r;
+        int inherited;
+
+        if (arrival->chained || (ptable_get(&child->table, from) & PAGE_BARE) || event_is_noted(child, from) ||
+            event_is_noted(child, addr))
+                return UNCLEAR;
+        r = child->port->ops->zeropage(child->port, from, PAGE_SIZE_);
+        if (r == -EEXIST)
+                return FORKED_BEFORE;
+        if (r < 0 && r != -ENOENT && r != -EINVAL)
+                return UNCLEAR;
+        if (r > 0)
+                event_drop_page(child, from, PAGE_NATIVE);
+        inherited = s->port->ops->inherited(s->port, addr);
+        return inherited < 0 ? UNCLEAR : inherited ? FORKED_AFTER : FORKED_BEFORE;
+}
+
+/* The child has something else noted where a page has arrived. */
+static void decide(struct space *s, struct space *child, const struct arrival *arrival, uint64_t addr)
+{
+        switch (arrival ? side_of(s, child, arrival, addr) : UNCLEAR) {
+        case FORKED_BEFORE:
+                return;
+        case FORKED_AFTER:
+                event_drop_page(child, addr, PAGE_NATIVE);
+                ptable_set(&child->table, addr, share(s, child, addr, ptable_get(&s->table, addr)));
+                return;
+        case UNCLEAR:
+                lose(s, child, addr);
+                return;
+        }
+}
+
+static void share_page(struct space *s, struct space *child, const struct arrival *arrival, uint64_t addr)
 {
         page_entry e = ptable_get(&s->table, addr), noted = ptable_get(&child->table, addr);
 
-        if ((e & PAGE_BARE) && (has_moved || event_is_noted(s, addr)))
+        if ((e & PAGE_BARE) && (arrival || event_is_noted(s, addr)))
                 lose(s, child, addr);
         else if (page_state(noted) == PAGE_NATIVE)
                 ptable_set(&child->table, addr, share(s, child, addr, e));
         else if (!is_same(s, e, child, noted))
-                lose(s, child, addr);
+                decide(s, child, arrival, addr);
 }
 
-/* What a range of the child's is shared for. */
-enum why { WHY_FORK, WHY_END /* the parent ends, perhaps in the middle of a batch */, WHY_MOVED };
-
-/* Shares what is out in [start, end). Returns 0 or -ENOMEM. */
-static int share_range(struct space *s, struct space *child, uint64_t start, uint64_t end, enum why why)
+/*
+ * Shares what is out in [start, end). half_done: the parent ends, perhaps in the middle of a batch. arrival: that is why
+ * it is shared, or NULL. Returns 0 or -ENOMEM.
+ */
+static int share_range(struct space *s, struct space *child, uint64_t start, uint64_t end, bool half_done,
+                       const struct arrival *arrival)
 {
         for (uint64_t a = ptable_next(&s->table, start, end); a < end;
              a = ptable_next(&s->table, a + PAGE_SIZE_, end)) {
-                if (!is_out(ptable_get(&s->table, a), why == WHY_END))
+                if (!is_out(ptable_get(&s->table, a), half_done))
                         continue;
                 /* Memory first: nothing is shared that cannot be noted. */
                 if (!ptable_reserve(&child->table, a))
                         return -ENOMEM;
-                share_page(s, child, a, why == WHY_MOVED);
+                share_page(s, child, arrival, a);
         }
         return 0;
 }
@@ -150,7 +201,7 @@ struct space *event_fork(struct space *s, int fd, bool half_done)
         budget_share(&child->budget, s->budget.resident); /* until it was counted */
         child->stray_marks = s->stray_marks;
         child->heir = true;
-        r = share_range(s, child, 0, PTABLE_END, half_done ? WHY_END : WHY_FORK);
+        r = share_range(s, child, 0, PTABLE_END, half_done, NULL);
         if (r == 0)
                 r = region_copy(&child->regions, &s->regions);
         if (r == 0)
@@ -159,15 +210,17 @@ struct space *event_fork(struct space *s, int fd, bool half_done)
         return child;
 }
 
-void event_fork_more(struct space *s, struct space *child, uint64_t start, uint64_t end)
+void event_fork_more(struct space *s, struct space *child, const struct order_event *e, bool chained)
 {
-        int r = share_range(s, child, start, end, WHY_MOVED);
+        const struct arrival arrival = { .event = e, .chained = chained };
+        uint64_t end = e->to + (e->end - e->start);
+        int r = share_range(s, child, e->to, end, false, &arrival);
 
         if (r == 0)
-                r = region_add(&child->regions, start, end);
+                r = region_add(&child->regions, e->to, end);
         check_shared(child, r);
         for (size_t i = 0; i < child->journal.n_children; i++)
-                event_fork_more(s, child->journal.child[i], start, end);
+                event_fork_more(s, child->journal.child[i], e, chained || child->journal.n);
 }
 
 void event_fork_doubt(struct space *s, struct space *child, uint64_t start, uint64_t end)

@@ -212,11 +212,29 @@ static void settle_children(struct space *s, bool ended)
         s->journal.n_children = 0;
 }
 
+static bool is_about(const struct order_event *e, uint64_t start, uint64_t end)
+{
+        return (e->start < end && start < e->end) || (e->to < end && start < e->to + (e->end - e->start));
+}
+
+/* Whether another REMAP is about the same places as this one. */
+static bool is_chained(const struct event_journal *j, const struct order_event *e)
+{
+        for (size_t i = 0; i < j->n; i++) {
+                const struct order_event *other = &j->v[i];
+
+                if (other != e && other->kind == ORDER_REMAP &&
+                    (is_about(other, e->start, e->end) || is_about(other, e->to, e->to + (e->end - e->start))))
+                        return true;
+        }
+        return false;
+}
+
 /* A REMAP was carried out: children may have what it brought. */
 static void tell_children(struct space *s, const struct order_event *e)
 {
         for (size_t i = 0; e->kind == ORDER_REMAP && i < s->journal.n_children; i++)
-                event_fork_more(s, s->journal.child[i], e->to, e->to + (e->end - e->start));
+                event_fork_more(s, s->journal.child[i], e, is_chained(&s->journal, e));
 }
 
 void event_fork_end(struct space *s)

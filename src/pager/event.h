@@ -99,8 +99,11 @@ void event_remap(struct space *s, uint64_t from, uint64_t to, uint64_t len);
  */
 struct space *event_fork(struct space *s, int fd, bool half_done);
 
-/* The child may also have what the parent has in [start, end) now. */
-void event_fork_more(struct space *s, struct space *child, uint64_t start, uint64_t end);
+/*
+ * The child may also have what a REMAP has brought, which was carried out since: where something else is noted it is
+ * found out which of the two. chained: another REMAP was about the same places, so that it cannot be.
+ */
+void event_fork_more(struct space *s, struct space *child, const struct order_event *e, bool chained);
 
 /* Something was done to what the parent had in [start, end), perhaps before the fork: pages without a mark are lost. */
 void event_fork_doubt(struct space *s, struct space *child, uint64_t start, uint64_t end);

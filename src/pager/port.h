@@ -64,6 +64,9 @@ struct port_ops {
          */
         bool (*alone)(struct port *p);
 
+        /* Whether forked children get the memory at addr with what is in it: 1, 0 or a negative errno. */
+        int (*inherited)(struct port *p, uint64_t addr);
+
         int (*sharing)(struct port *p, uint64_t start, uint64_t end, struct procfs_sharing *out);
 
         /* The client cannot be kept right any more: end it, and say why in the log. */

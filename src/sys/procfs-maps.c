@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Longer than any line of maps: 4095 bytes of path, each perhaps escaped as \ooo, behind the numbers. */
 #define MAPS_BUFFER 32768
@@ -180,18 +181,71 @@ static int query_mappings(int fd, bool *known, int (*fn)(const struct procfs_map
         }
 }
 
+/* Opens maps or smaps; of a thread where the first one has ended. */
+static int open_maps(const struct procfs *p, const char *which)
+{
+        char name[40];
+
+        if (!p->tid)
+                return procfs_open_in(p->dir, which);
+        snprintf(name, sizeof(name), "task/%d/%s", (int)p->tid, which);
+        return procfs_open_in(p->dir, name);
+}
+
 int procfs_mappings(const struct procfs *p, int (*fn)(const struct procfs_mapping *m, void *arg), void *arg)
 {
-        _cleanup_(closep) int fd = -1;
-        char name[32] = "maps";
+        _cleanup_(closep) int fd = open_maps(p, "maps");
         bool known;
         int r;
 
-        if (p->tid)
-                snprintf(name, sizeof(name), "task/%d/maps", (int)p->tid);
-        fd = procfs_open_in(p->dir, name);
         if (fd < 0)
                 return fd;
         r = query_mappings(fd, &known, fn, arg);
         return known ? r : read_mappings(fd, fn, arg);
+}
+
+/* The flags of one mapping, "VmFlags: rd wr mr ...". */
+static bool has_flag(const char *flags, const char *flag)
+{
+        for (const char *at = skip_word(flags); *at; at = skip_word(at))
+                if (starts_with(at, flag))
+                        return true;
+        return false;
+}
+
+/* Looks through smaps. */
+static int look_for(FILE *smaps, uint64_t addr)
+{
+        _cleanup_(freep) char *line = NULL;
+        bool found = false;
+        size_t room = 0;
+
+        while (getline(&line, &room, smaps) > 0) {
+                const char *at = line;
+                uint64_t start = take_hex(&at);
+
+                if (*at++ == '-') {
+                        if (start > addr)
+                                return -ENOENT;
+                        found = addr < take_hex(&at);
+                } else if (found && starts_with(line, "VmFlags:")) {
+                        return !has_flag(line, "dc") && !has_flag(line, "wf");
+                }
+        }
+        return -ENOENT;
+}
+
+int procfs_inherited(const struct procfs *p, uint64_t addr)
+{
+        _cleanup_(fclosep) FILE *smaps = NULL;
+        int fd = open_maps(p, "smaps");
+
+        if (fd < 0)
+                return fd;
+        smaps = fdopen(fd, "r");
+        if (!smaps) {
+                close(fd);
+                return -ENOMEM;
+        }
+        return look_for(smaps, addr);
 }

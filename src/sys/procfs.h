@@ -97,6 +97,13 @@ struct procfs_sharing {
 int procfs_sharing(const struct procfs *p, uint64_t start, uint64_t end, struct procfs_sharing *out);
 
 /*
+ * Whether forked children get the memory at addr with what is in it, by VmFlags in /proc/PID/smaps: not with
+ * MADV_DONTFORK ("dc") or MADV_WIPEONFORK ("wf"). Returns 1, 0, or a negative errno, -ENOENT where nothing is mapped.
+ * Takes long: the kernel walks all memory up to there.
+ */
+int procfs_inherited(const struct procfs *p, uint64_t addr);
+
+/*
  * The pids of its children, at most max, those of each thread in the order of their birth
  * (/proc/PID/task/TID/children). Where there are more, the last ones. Returns how many or a negative errno.
  */

@@ -306,6 +306,13 @@ static bool port_alone(struct port *p)
         return !current->mm.gone && current->known && current->n_threads == 1;
 }
 
+static int port_inherited(struct port *p, uint64_t addr)
+{
+        (void)p;
+        (void)addr;
+        return 1;
+}
+
 /* No thread's end is simulated. */
 static int port_thread_ends(struct port *p, int (*fn)(uint64_t start, uint64_t end, void *arg), void *arg)
 {
@@ -368,5 +375,6 @@ const struct port_ops sim_port_ops = {
         .alone = port_alone,
         .thread_ends = port_thread_ends,
         .sharing = port_sharing,
+        .inherited = port_inherited,
         .kill = port_kill,
 };

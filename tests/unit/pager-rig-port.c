@@ -110,10 +110,11 @@ static bool port_changing(struct port *port)
         return event_unread(of(port));
 }
 
+/* Unlike COPY it does not overlook marks. */
 static int64_t port_zeropage(struct port *port, uint64_t dst, uint64_t len)
 {
         static const unsigned char zeros[4096];
-        int64_t n = port_copy(port, dst, zeros, len);
+        int64_t n = of(port)->page[rig_number(dst)].marked ? -EEXIST : port_copy(port, dst, zeros, len);
 
         of(port)->zeropages += n > 0;
         return n;
@@ -300,6 +301,13 @@ static void port_again(struct port *port)
         of(port)->again = true;
 }
 
+static int port_inherited(struct port *port, uint64_t addr)
+{
+        const struct rig_page *p = &of(port)->page[rig_number(addr)];
+
+        return !p->mapped ? -ENOENT : !p->not_for_children;
+}
+
 static struct space *port_forked(struct port *port, int fd)
 {
         struct rig *r = of(port);
@@ -357,6 +365,7 @@ const struct port_ops rig_port_ops = {
         .timer = port_timer,
         .again = port_again,
         .forked = port_forked,
+        .inherited = port_inherited,
         .sharing = port_sharing,
         .kill = port_kill,
 };

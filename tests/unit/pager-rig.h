@@ -35,11 +35,12 @@
 struct rig_page {
         bool mapped, present, poisoned;
         bool enlisted;
-        bool guard;       /* absent, and not to be touched: a run of zeros that goes over it fails the test */
-        bool marked;      /* absent, and out */
-        uint8_t result;   /* what the agent is to answer for it; VMPAGER_RES_NONE: what is true */
-        uint32_t waiting; /* threads */
-        uint32_t tid;     /* the last of them */
+        bool guard;            /* absent, and not to be touched: a run of zeros that goes over it fails the test */
+        bool marked;           /* absent, and out */
+        bool not_for_children; /* MADV_DONTFORK or MADV_WIPEONFORK */
+        uint8_t result;        /* what the agent is to answer for it; VMPAGER_RES_NONE: what is true */
+        uint32_t waiting;      /* threads */
+        uint32_t tid;          /* the last of them */
         bool write;
         uint32_t segv; /* threads that were woken where nothing is mapped any more */
 };
@@ -53,7 +54,7 @@ struct rig {
         struct vmpager_ring *ring;
         unsigned char *memory;
         struct rig_page page[RIG_PAGES];
-        uint64_t ballast; /* bytes that count as resident beside the pages */
+        uint64_t ballast;    /* bytes that count as resident beside the pages */
         uint64_t thread_end; /* the kernel needs 24 bytes here when the client's thread ends; 0: it has none */
         uint64_t now, timer_at;
         bool again, gone;

@@ -291,6 +291,81 @@ START_TEST(test_in_journal)
 }
 END_TEST
 
+/* Whether a page holds what another was given. */
+static bool holds_as(const struct rig *child, unsigned page, unsigned as, unsigned seed)
+{
+        struct rig *other = rig_new();
+        bool same;
+
+        rig_put(other, as, seed);
+        same = memcmp(rig_bytes(child, page), rig_bytes(other, as), PAGE_SIZE_) == 0;
+        rig_free(other);
+        return same;
+}
+
+enum hidden { NOTHING_HIDDEN, FROM_WIPED, FROM_NOT_FORKED, CHAINED, BARE, N_HIDDEN };
+
+/*
+ * Another thread moves memory to where other memory was that is out, while the program forks. The child has the one or
+ * the other there. _i: whether the fork came first; what makes it hard to tell.
+ */
+START_TEST(test_moved_onto)
+{
+        struct rig *r = rig_at(STORED), *child = rig_child(r);
+        enum hidden hidden = (enum hidden)(_i / 2);
+        bool fork_first = _i & 1;
+
+        rig_put_many(r, 300, 5, 9);
+        rig_evict_to(r, 300, 5, PAGE_STORED);
+        for (unsigned i = 0; i < 5; i++)
+                r->page[i].not_for_children = hidden == FROM_WIPED || hidden == FROM_NOT_FORKED;
+        for (unsigned i = 0; i < 5 && hidden == BARE; i++) {
+                ptable_set(&r->space.table, rig_addr(i), ptable_get(&r->space.table, rig_addr(i)) | PAGE_BARE);
+                r->page[i].marked = false;
+        }
+        r->changing = true;
+        if (fork_first)
+                rig_fork(r);
+        rig_unmap(r, 300, 5);
+        rig_remap(r, 0, 300, 5);
+        for (unsigned i = 0; i < 5; i++)
+                r->page[300 + i].not_for_children = r->page[i].not_for_children;
+        rig_receive(r);
+        rig_unmap_echo(r, 0, 5);
+        if (hidden == CHAINED) {
+                rig_receive(r);
+                rig_remap(r, 10, 0, 5);
+                rig_receive(r);
+                rig_unmap_echo(r, 10, 5);
+        }
+        if (!fork_first)
+                rig_fork(r);
+        for (unsigned i = fork_first ? 0 : 300; i < (fork_first ? 5u : 305u); i++) {
+                child->page[i].marked &= !r->page[300].not_for_children;
+                child->page[i].mapped &= hidden != FROM_NOT_FORKED;
+        }
+        rig_receive(r);
+        r->changing = false;
+        settle(r);
+        ck_assert_uint_eq(r->forked, 1);
+        for (unsigned i = 300; i < 305; i++)
+                if (child->page[i].mapped)
+                        rig_touch(child, i);
+        settle(r);
+        for (unsigned i = 300; i < 305; i++) {
+                if ((hidden == CHAINED || hidden == BARE) && child->page[i].poisoned)
+                        continue;
+                if (fork_first)
+                        ck_assert(rig_holds(child, i, 9));
+                else if (hidden == FROM_WIPED)
+                        ck_assert(rig_holds(child, i, 0));
+                else if (hidden != FROM_NOT_FORKED)
+                        ck_assert(child->page[i].present && holds_as(child, i, i - 300, 1));
+        }
+        rig_free(r);
+}
+END_TEST
+
 /* Another thread discards or unmaps while the program forks, and its event is read first: the child has the pages. */
 START_TEST(test_discarded_meanwhile)
 {
@@ -436,6 +511,7 @@ int main(void)
         tcase_add_test(tc, test_wiped_moves);
         tcase_add_loop_test(tc, test_hole, 0, 2);
         tcase_add_loop_test(tc, test_in_journal, 0, 4);
+        tcase_add_loop_test(tc, test_moved_onto, 0, 2 * N_HIDDEN);
         tcase_add_loop_test(tc, test_discarded_meanwhile, 0, 2);
         tcase_add_loop_test(tc, test_at_once, 0, 2);
         tcase_add_loop_test(tc, test_orphan, 0, 2);

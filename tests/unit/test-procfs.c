@@ -63,6 +63,27 @@ static pid_t sleeper(void)
         return pid;
 }
 
+/* What children do not get, as it is and in the middle of other mappings. */
+START_TEST(test_inherited)
+{
+        struct procfs p = open_self();
+        char *mem = map_pages(6);
+
+        mem[0] = mem[3 * PAGE] = 1;
+        ck_assert_int_eq(madvise(mem + 2 * PAGE, PAGE, MADV_DONTFORK), 0);
+        ck_assert_int_eq(madvise(mem + 4 * PAGE, PAGE, MADV_WIPEONFORK), 0);
+        ck_assert_int_eq(munmap(mem + 5 * PAGE, PAGE), 0);
+        for (unsigned i = 0; i < 5; i++)
+                ck_assert_int_eq(procfs_inherited(&p, addr(mem) + i * PAGE), i != 2 && i != 4);
+        ck_assert_int_eq(procfs_inherited(&p, addr(mem) + 5 * PAGE), -ENOENT);
+        ck_assert_int_eq(procfs_inherited(&p, PAGE), -ENOENT);
+        ck_assert_int_eq(madvise(mem, 5 * PAGE, MADV_DOFORK), 0);
+        ck_assert_int_eq(procfs_inherited(&p, addr(mem) + 2 * PAGE), 1);
+        munmap(mem, 5 * PAGE);
+        procfs_close(&p);
+}
+END_TEST
+
 START_TEST(test_open)
 {
         struct procfs p = open_self();
@@ -650,6 +671,7 @@ int main(void)
 
         tcase_set_timeout(tc, 60);
         tcase_add_test(tc, test_open);
+        tcase_add_test(tc, test_inherited);
         tcase_add_test(tc, test_reused_pid);
         tcase_add_test(tc, test_gone);
         tcase_add_test(tc, test_headless);
