@@ -48,6 +48,12 @@ static void by_abort(void)
         abort();
 }
 
+static void by_dump(void)
+{
+        say_done();
+        abort();
+}
+
 static void by_segv(void)
 {
         no_core();
@@ -74,7 +80,6 @@ static void by_exec(void)
         pthread_t thread;
 
         exec_case = "walk";
-        memset(times, 0, n_pages);
         atomic_store(&control->said[0], atomic_load(&control->said[0]) + 1);
         rough_must((errno = pthread_create(&thread, NULL, exec_in_thread, NULL)) == 0);
         for (;;)
@@ -165,6 +170,7 @@ int main(int argc, char **argv)
                 { "_exit", 3, by__exit },
                 { "exit_group", 3, by_exit_group },
                 { "abort", 3, by_abort },
+                { "dump", 3, by_dump },
                 { "segv", 3, by_segv },
                 { "kill", 3, by_kill },
                 { "exec", 4, by_exec },

@@ -140,6 +140,7 @@ static void rough_open(const char *path, const char *mib)
                 exit(2);
         }
         times = (uint8_t *)control + CONTROL_BYTES - MAX_PAGES;
+        memset(times, 0, n_pages); /* those of a program that has executed this one */
         atomic_store(&control->pid, (uint32_t)getpid());
 }
 

@@ -58,3 +58,17 @@ rough_case "pthread_exit() in main" rough-end without-first
 check_num "KiB resident after that" "$(control_word control 127)" -le $((24 << 10))
 
 rough_case "the end of the last thread" rough-end to-the-last-thread
+
+# Its dump waits for no userfaultfd: what is out is missing in it (vmpager(7)), and nobody hangs.
+pattern=$(</proc/sys/kernel/core_pattern)
+if [[ $pattern == core* ]] && (ulimit -c unlimited) 2>/dev/null; then
+        (
+                ulimit -c unlimited
+                end_as dump $((128 + 6)) 1 dumped
+        )
+        check_num "core files" "$(compgen -G 'core*' | wc -l)" -eq 1
+        wait_for 15 no_clients
+        echo "ok a core file"
+else
+        echo "no core file: kernel.core_pattern is $pattern"
+fi

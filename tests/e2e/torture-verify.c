@@ -7,7 +7,8 @@
  *
  * What is known of the pages, and the operations, are in torture.h, torture-map.h and torture-io.h. Children verify all
  * regions of the thread that forked them, go on with operations of their own, and verify again; some fork again, some
- * end before their child does, some start the program anew ("exec": short, without children).
+ * end before their child does, some start the program anew ("exec": short, without children). One more thread reads
+ * everywhere meanwhile.
  *
  * What is wrong is told with the seed, the actor, the region, what was done to it last, what was found and what was
  * expected; exit status 1. So it is when an actor does nothing for long. TORTURE_HOLD in the environment: the program
@@ -19,8 +20,12 @@
 
 #include <spawn.h>
 #include <sys/prctl.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <malloc.h>
+
+/* From one read of the ghost's to the next: the others are to get on as well. */
+#define GHOST_US 300
 
 static uint32_t n_threads;
 static bool is_exec;
@@ -395,6 +400,29 @@ static void *run(void *arg)
         return NULL;
 }
 
+/*
+ * Reads anywhere, at any time, and does not mind what it finds or that nothing is there: so pages are on their way in
+ * while their owner discards, moves and unmaps them. What it sees of the regions may be out of date, or half changed.
+ */
+static void *ghost(void *arg)
+{
+        static struct actor a;
+
+        a.random = *(const uint64_t *)arg | 1;
+        while (!atomic_load(&board->stop)) {
+                const struct region *r = &board->actor[below(&a, n_threads)].region[below(&a, REGIONS)];
+                const volatile uint64_t *pages = &r->pages;
+                uint8_t *const volatile *base = &r->base;
+                uint64_t n = *pages;
+                uint8_t byte;
+                struct iovec to = { &byte, 1 }, from = { *base + below(&a, n ? n : 1) * PAGE, 1 };
+
+                process_vm_readv(getpid(), &to, 1, &from, 1, 0);
+                usleep(GHOST_US);
+        }
+        return NULL;
+}
+
 /* --- the whole ------------------------------------------------------------------------------------------------- */
 
 static void *map_or_exit(size_t bytes, int how)
@@ -543,7 +571,7 @@ static void report(void)
 int main(int argc, char **argv)
 {
         uint64_t seen[MAX_ACTORS] = { 0 }, since[MAX_ACTORS] = { 0 }, seed, mib;
-        pthread_t id[MAX_THREADS];
+        pthread_t id[MAX_THREADS], ghost_id;
 
         if (argc < 5) {
                 fprintf(stderr, "usage: torture-verify THREADS MIB SECONDS SEED [exec]\n");
@@ -562,6 +590,7 @@ int main(int argc, char **argv)
                 atomic_store(&board->actor[i].doing, "beginning");
         for (uint32_t i = 0; i < n_threads; i++)
                 pthread_create(&id[i], NULL, run, &board->actor[i]);
+        pthread_create(&ghost_id, NULL, ghost, &seed);
         while (watch(seen, since)) {
                 if (now_ms() >= board->end_ms)
                         atomic_store(&board->stop, true);
@@ -569,6 +598,7 @@ int main(int argc, char **argv)
         }
         for (uint32_t i = 0; i < n_threads; i++)
                 pthread_join(id[i], NULL);
+        pthread_join(ghost_id, NULL);
         if (is_exec)
                 return 0;
         report();
