@@ -152,6 +152,15 @@ struct source {
         int line;
 };
 
+/* The library takes an indented line for another value of the key above it: there are none for it. */
+static char *outdented(char *line)
+{
+        size_t blanks = strspn(line, " \t");
+
+        memmove(line, line + blanks, strlen(line + blanks) + 1);
+        return line;
+}
+
 /* As fgets(3). The library would take the end of a line that does not fit for a line of its own: it gets a comment. */
 static char *next_line(char *buf, int size, void *arg)
 {
@@ -164,10 +173,10 @@ static char *next_line(char *buf, int size, void *arg)
         s->line++;
         len = strlen(buf);
         if (len + 1 < (size_t)size || buf[len - 1] == '\n')
-                return buf;
+                return outdented(buf);
         c = getc(s->file);
         if (c == EOF || c == '\n')
-                return buf;
+                return outdented(buf);
         while (c != EOF && c != '\n')
                 c = getc(s->file);
         buf[SHOWN_OF_LINE] = '\0';

@@ -129,6 +129,35 @@ START_TEST(test_all_keys)
 }
 END_TEST
 
+/* As the README shows it: an indented line is a line like any other, and no second value of the key above. */
+START_TEST(test_indented)
+{
+        struct config c;
+        struct error e = { 0 };
+
+        ck_assert_int_eq(read_text("    [daemon]\n"
+                                   "    socket = /a/s\n"
+                                   "    control = /a/c\n"
+                                   "\n"
+                                   "\t; a comment\n"
+                                   "    [store default]\n"
+                                   "    path = /a/store\n"
+                                   "      size = 2G\n"
+                                   "    [class default]\n"
+                                   "\tlimit = 64M\n",
+                                   &c, &e),
+                         0);
+        ck_assert_str_eq(said, "");
+        ck_assert_str_eq(c.socket, "/a/s");
+        ck_assert_str_eq(c.control, "/a/c");
+        ck_assert_str_eq(c.store.path, "/a/store");
+        ck_assert_uint_eq(c.store.size, 2 * GIB);
+        ck_assert_uint_eq(c.class_.limit, 64 * MIB);
+        config_clear(&c);
+        wrong_line("[daemon]\nsocket = /x\n  socke = /y\n", 3, "socke");
+}
+END_TEST
+
 START_TEST(test_little)
 {
         struct config c;
@@ -255,6 +284,7 @@ int main(void)
         tcase_add_unchecked_fixture(tc, temp_dir_make, temp_dir_remove);
         tcase_add_test(tc, test_defaults);
         tcase_add_test(tc, test_all_keys);
+        tcase_add_test(tc, test_indented);
         tcase_add_test(tc, test_little);
         tcase_add_test(tc, test_wrong);
         tcase_add_test(tc, test_many_wrong);
