@@ -21,11 +21,13 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -93,6 +95,21 @@ static int wrong_kind(const struct disk_config *c, mode_t mode, struct error *e)
                          S_ISFIFO(mode) ? "a fifo" : S_ISSOCK(mode) ? "a socket" : "a character device");
 }
 
+static bool is_tmpfs(int fd)
+{
+        struct statfs fs;
+
+        return fstatfs(fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC;
+}
+
+/* The folder is on the file system of the device nodes: what is missing there is a device, and no file to be made. */
+static bool holds_devices(int parent)
+{
+        struct stat dev, st;
+
+        return is_tmpfs(parent) && stat("/dev", &dev) == 0 && fstat(parent, &st) == 0 && st.st_dev == dev.st_dev;
+}
+
 /* Opens what is there, or creates it. A positive result: it changed meanwhile, look again. */
 static int open_once(const struct disk_config *c, struct disk_file *f, struct error *e)
 {
@@ -101,6 +118,9 @@ static int open_once(const struct disk_config *c, struct disk_file *f, struct er
         if (fstatat(f->parent, f->base, &st, AT_SYMLINK_NOFOLLOW) < 0) {
                 if (errno != ENOENT)
                         return open_failed(c, -errno, e);
+                if (holds_devices(f->parent))
+                        return error_set(e, -ENODEV, "store %s: there is no device %s; name one that is there, or a "
+                                         "file on a disk", c->name, c->path);
                 f->fd = openat(f->parent, f->base, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
                 if (f->fd < 0)
                         return errno == EEXIST ? 1 : open_failed(c, -errno, e);
@@ -308,6 +328,9 @@ static int open_all(const struct disk_config *c, struct disk_file *f, struct err
                 if ((r = reserve(c, f, &st, e)) < 0)
                         return r;
         }
+        if (!f->device && is_tmpfs(f->fd))
+                log_warning("store %s: %s is in memory (tmpfs), and so is all that is evicted; name a file on a disk",
+                            c->name, c->path);
         return go_direct(c, f, e);
 }
 

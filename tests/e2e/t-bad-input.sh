@@ -52,6 +52,10 @@ one_line 125 "^vmpagerctl: --store /no/such/store: cannot use its directory: No 
         "${private[@]}" --store /no/such/store true
 one_line 125 "is a directory" "${private[@]}" --store "$TESTDIR" true
 one_line 125 "is a character device" "${private[@]}" --store /dev/null true
+if [ "$(stat -f -c %T /dev)" = tmpfs ]; then
+        one_line 125 "there is no device /dev/no-such-disk; name one that is there" \
+                "${private[@]}" --store /dev/no-such-disk --store-size 64M true
+fi
 one_line 125 "too small; the least is " "${private[@]}" --store small --store-size 64K true
 [ ! -e small ] || fail "small is left behind"
 one_line 125 "filesystem has .* free; set a smaller size" "${private[@]}" --store large --store-size 200T true
@@ -65,6 +69,9 @@ at_exit "umount -l '$TESTDIR/mounted' 2>/dev/null || true"
 mount -t tmpfs -o size=32M tmpfs mounted
 one_line 125 "filesystem has 32M" "${private[@]}" --store mounted/store --store-size 64M true
 one_line 125 "half of the free space in .*/mounted, and 64M is the least" "${private[@]}" --store mounted/store true
+"${private[@]}" --store mounted/store --store-size 16M true 2>err
+check_match "the warning" "$(cat err)" '^vmpagerd: warning: .*mounted/store is in memory \(tmpfs\)'
+check_eq "the number of warnings" "$(wc -l <err)" 1
 mount -o remount,ro mounted
 one_line 125 "not writable" "${private[@]}" --store mounted/store --store-size 16M true
 umount mounted
