@@ -27,7 +27,8 @@ void snapshot_take(struct session *session, struct client_snapshot *out)
                 .uid = session->peer.uid,
                 .attended = session->attended,
                 .grant = session->grant,
-                .limit_bytes = s->budget.limit,
+                /* the space has none between the agent's end and the exec, or end, of the program, which had one */
+                .limit_bytes = session->attended ? session->limit : s->budget.limit,
                 .resident_bytes = s->budget.resident,
                 .peak_resident_bytes = s->budget.peak,
                 .stored_pages = s->table.count[PAGE_STORED] + s->table.count[PAGE_FETCHING],

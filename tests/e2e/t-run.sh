@@ -73,6 +73,9 @@ check_num "the limit" "$(json stats.json '.clients[0].limit_bytes')" -eq $((64 <
 check_eq "the name" "$(json stats.json ".clients[0].comm")" page-writer
 check_eq "the mode of a new file" "$(stat -c %a stats.json)" 640
 check_eq "left beside it" "$(compgen -G 'stats.json.*' || true)" ""
+"${RUN[@]}" --limit 64M --stats stats.json --private env true
+check_eq "the limits of a program and of what it became" \
+        "$(json stats.json '[.clients[].limit_bytes / 1048576 | tostring] | join(" ")')" "64 64"
 "${RUN[@]}" --limit 64M --stats /dev/stdout --private true | jq -e .version >/dev/null
 check_eq "the status with statistics" "$(status_of "${RUN[@]}" --private --stats stats.json sh -c 'exit 5')" 5
 umask 022
