@@ -2,6 +2,7 @@
 #include "daemon/options.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,6 +53,8 @@ int options_parse(int argc, char **argv, struct options *out)
                         o.ready_fd = (int)strtol(optarg, &end, 10);
                         if (*end || end == optarg || o.ready_fd < 0)
                                 return bad("--ready-fd takes the number of a descriptor");
+                        if (fcntl(o.ready_fd, F_GETFD) < 0)
+                                return bad("--ready-fd names a descriptor that is not open");
                         break;
                 case 'h':
                         fputs(usage, stdout);

@@ -111,6 +111,9 @@ if [ -w $switch ] && [ "$(cat $switch)" = 0 ]; then
         echo 0 >$switch
 fi
 
+echo "--- the daemon's options"
+one_line 2 '^vmpagerd: --ready-fd names a descriptor that is not open' "$VMPAGERD" --foreground --ready-fd 77
+
 echo "--- the configuration"
 # wrong_line TEXT PATTERN: the daemon refuses a configuration, with the number of the line.
 wrong_line() {
