@@ -221,6 +221,8 @@ int config_check(const struct config *c, uint64_t memory, struct error *e)
         if (c->class_.limit > memory)
                 return error_set(e, -EINVAL, "the default class's limit is above this machine's memory, %s: lower it",
                                  size_format(memory, size, sizeof(size)));
+        if (strcmp(c->socket, c->control) == 0)
+                return error_set(e, -EINVAL, "socket and control are the same, %s: name two sockets", c->socket);
         if (c->store.path[0] == '\0')
                 return error_set(e, -EINVAL, "the store %s has no path", c->store.name);
         return 0;

@@ -274,6 +274,11 @@ START_TEST(test_check)
         ck_assert_int_eq(config_check(&c, GIB, &e), -EINVAL);
         ck_assert_ptr_nonnull(strstr(e.text, "named"));
         config_clear(&c);
+        e = (struct error){ 0 };
+        ck_assert_int_eq(read_text("[daemon]\nsocket = /a/s\ncontrol = /a/s\n", &c, NULL), 0);
+        ck_assert_int_eq(config_check(&c, GIB, &e), -EINVAL);
+        ck_assert_ptr_nonnull(strstr(e.text, "/a/s"));
+        config_clear(&c);
 }
 END_TEST
 
