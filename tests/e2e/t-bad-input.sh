@@ -51,6 +51,9 @@ echo "--- the store"
 one_line 125 "^vmpagerctl: --store /no/such/store: cannot use its directory: No such file" \
         "${private[@]}" --store /no/such/store true
 one_line 125 "is a directory" "${private[@]}" --store "$TESTDIR" true
+long=$TESTDIR/$(printf 'long%.0s' {1..50})
+one_line 125 "^vmpagerctl: --store .*longlong: the path has [0-9]+ bytes, 192 are the most" \
+        "${private[@]}" --store "$long" --store-size 64M true
 one_line 125 "is a character device" "${private[@]}" --store /dev/null true
 if [ "$(stat -f -c %T /dev)" = tmpfs ]; then
         one_line 125 "there is no device /dev/no-such-disk; name one that is there" \

@@ -19,6 +19,7 @@
 #define SIZE_MOST  (16ull << 30)
 #define SIZE_LEAST (64ull << 20)
 #define SIZE_STEP  (1ull << 20)
+#define PATH_MOST  192u /* bytes: with its key, a line of the daemon's configuration */
 
 /* The daemon leaves our working directory; inih strips blanks, and takes what follows " ;" for a comment. */
 static int absolute(const char *path, char *out, struct error *e)
@@ -33,6 +34,9 @@ static int absolute(const char *path, char *out, struct error *e)
                 return error_sys(e, -errno, "--store %s: cannot use its directory", path);
         if (snprintf(out, PATH_MAX, "%s/%s", strcmp(real, "/") ? real : "", basename(base)) >= PATH_MAX)
                 return error_set(e, -ENAMETOOLONG, "--store: the path is too long");
+        if (strlen(out) > PATH_MOST)
+                return error_set(e, -ENAMETOOLONG, "--store %s: the path has %zu bytes, %u are the most", out,
+                                 strlen(out), PATH_MOST);
         if (strpbrk(out, "\n\r") || strstr(out, " ;") || strstr(out, "\t;") || out[strlen(out) - 1] == ' ' ||
             out[strlen(out) - 1] == '\t')
                 return error_set(e, -EINVAL,
