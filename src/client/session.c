@@ -130,6 +130,13 @@ static void free_if_idle(struct session *s)
         free(s);
 }
 
+void session_process_ended(struct session *s)
+{
+        struct client_snapshot none = { .serial = s->serial, .pid = s->peer.pid, .grant = s->grant };
+
+        s->worker->config->ended(s->worker->config->arg, &none);
+}
+
 void session_end(struct session *s)
 {
         struct op *list[8];
@@ -142,9 +149,7 @@ void session_end(struct session *s)
                 snapshot_take(s, &last);
                 s->worker->config->ended(s->worker->config->arg, &last);
         } else {
-                struct client_snapshot none = { .serial = s->serial, .pid = s->peer.pid, .grant = s->grant };
-
-                s->worker->config->ended(s->worker->config->arg, &none);
+                session_process_ended(s);
         }
         s->state = SESSION_ENDING;
         if (s->spaced)
@@ -217,6 +222,7 @@ static void on_again(struct op *op, int res, unsigned flags)
                 fault_receive(&s->space);
 }
 
+/* Its process has ended, or was found to be about other memory by now. */
 static void on_pidfd(struct op *op, int res, unsigned flags)
 {
         struct session *s = op_owner(op, struct session, pidfd_op);
@@ -225,8 +231,10 @@ static void on_pidfd(struct op *op, int res, unsigned flags)
         (void)flags;
         if (s->state == SESSION_ENDING)
                 free_if_idle(s);
-        else
+        else if (s->state == SESSION_OFFERED || session_is_gone(s))
                 session_end(s);
+        else
+                unattended_orphan(s);
 }
 
 static void on_patience(struct op *op, int res, unsigned flags)

@@ -88,6 +88,9 @@ void session_patience(struct session *s);
 /* Whether the session's process has its memory no more: it has ended, or called exec. */
 bool session_is_gone(const struct session *s);
 
+/* Says to whom it concerns that its process is a client no more. The session may go on for what has its memory too. */
+void session_process_ended(struct session *s);
+
 /* Ends a session: what it stored is dropped. */
 void session_end(struct session *s);
 

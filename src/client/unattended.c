@@ -9,6 +9,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -82,6 +83,8 @@ static void recognize(struct session *s, const struct sock_peer *peer, struct pr
         s->space.pid = peer->pid;
         procfs_comm(&s->proc, s->comm);
         session_watch_process(s);
+        if (s->killed)
+                syscall(SYS_pidfd_send_signal, s->peer.pidfd, SIGKILL, NULL, 0);
 }
 
 static bool try_process(struct session *s, pid_t pid)
@@ -166,10 +169,31 @@ static void settle_in(struct session *s)
                             s->peer.pid, s->comm);
 }
 
+/*
+ * Whether the process has other memory now: it called exec, and who shared the memory has it still. What was opened
+ * before (its pagemap) is of the old memory.
+ */
+static bool has_left(const struct session *s)
+{
+        struct procfs p = PROCFS_NONE;
+        bool left;
+
+        if (s->proc.dir < 0 || procfs_open(&p, s->peer.pid, s->peer.pidfd) < 0)
+                return false;
+        left = is_its_memory(s, &s->proc) && !is_its_memory(s, &p);
+        procfs_close(&p);
+        return left;
+}
+
 void unattended_look(struct session *s)
 {
         if (session_is_gone(s)) {
                 session_end(s);
+                return;
+        }
+        if (has_left(s)) {
+                loop_cancel(s->worker->loop, &s->pidfd_op); /* on to unattended_orphan() */
+                session_patience(s);
                 return;
         }
         unattended_identify(s);
@@ -193,6 +217,18 @@ void unattended_begin(struct session *s)
         }
         s->look_ns = FIRST_LOOK;
         session_patience(s);
+}
+
+void unattended_orphan(struct session *s)
+{
+        session_process_ended(s);
+        procfs_close(&s->proc);
+        close(s->peer.pidfd);
+        s->peer.pidfd = -1;
+        if (s->state == SESSION_UNATTENDED)
+                unattended_identify(s);
+        else
+                unattended_begin(s);
 }
 
 void unattended_stop(struct session *s)

@@ -3,7 +3,8 @@
  * A session without an agent. Its faults are served and its events carried out; nothing is evicted, since only an agent
  * can. So begins every forked child: UFFD_EVENT_FORK brings its userfaultfd before it runs. Its library then starts an
  * agent, whose HELLO claims the session. A child that was made without the library's knowledge (a raw clone(2),
- * _Fork(3)) stays so until it ends or calls exec, and so does a program whose agent has ended.
+ * _Fork(3)) stays so until it ends or calls exec, and so does a program whose agent has ended, and memory that has
+ * outlived the process whose it was.
  */
 #ifndef CLIENT_UNATTENDED_H
 #define CLIENT_UNATTENDED_H
@@ -24,6 +25,12 @@ struct session *unattended_new(struct session *parent, int uffd);
 
 /* The agent has gone and the process has not: goes on without it. */
 void unattended_begin(struct session *s);
+
+/*
+ * The session's process has ended or called exec, and its memory is another's too: the child of a vfork(2), or of a
+ * clone(2) with CLONE_VM. Goes on for that one. Nothing waits for the old process' pidfd any more.
+ */
+void unattended_orphan(struct session *s);
 
 /* Looks after an unattended session: whether its process is still there, and which it is. For session.c's timer. */
 void unattended_look(struct session *s);
