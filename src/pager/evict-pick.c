@@ -10,6 +10,7 @@
 
 #include "idle/idle.h"
 #include "pager/event.h"
+#include "pager/sparse.h"
 #include "util/bug.h"
 
 #define RUNS 64u
@@ -76,7 +77,7 @@ static bool passed_by(struct space *s, uint64_t addr, unsigned round)
 
 uint32_t evict_pick(struct space *s, struct vmpager_run *runs, uint32_t max, uint32_t *n_runs)
 {
-        uint32_t n_pages = 0;
+        uint32_t n_pages = 0, before;
 
         *n_runs = 0;
         if (s->certain.n == 0) {
@@ -105,7 +106,10 @@ uint32_t evict_pick(struct space *s, struct vmpager_run *runs, uint32_t max, uin
                         s->hand = chunk_end; /* and not into its other mappings */
                         continue;
                 }
+                before = n_pages;
                 s->hand = take_present(s, start, end, runs, max, n_runs, &n_pages);
+                if (n_pages == before && s->hand == chunk_end && chunk_end < r->end)
+                        s->hand = sparse_skip(s, chunk_end, r->end);
         }
         if (n_pages)
                 s->rounds = 0;

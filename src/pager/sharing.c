@@ -6,7 +6,12 @@
  */
 #include "pager/sharing.h"
 
+#include "pager/sparse.h"
+
 #define SLICE 16u /* chunks a look: 8192 pages, some 0.1 ms */
+
+/* After a look at any client a pause of so many times as long: a large family is one worker's, which has faults too. */
+#define PAUSE 8u
 
 /* A round is over. */
 static void end_round(struct space *s)
@@ -24,7 +29,16 @@ static uint64_t count(const struct procfs_sharing *found)
         return n;
 }
 
-void sharing_look(struct space *s)
+static bool is_empty(const struct procfs_sharing *found)
+{
+        uint64_t any = 0;
+
+        for (unsigned i = 0; i < PROCFS_SHARING_MOST / 64; i++)
+                any |= found->shared[i] | found->mine[i];
+        return !any;
+}
+
+static void look(struct space *s)
 {
         for (unsigned i = 0; i < SLICE; i++) {
                 const struct region *r = region_at_or_after(&s->regions, s->sharing.hand);
@@ -43,5 +57,17 @@ void sharing_look(struct space *s)
                         return;
                 s->sharing.found += count(&found) * PAGE_SIZE_;
                 s->sharing.hand = end;
+                if (end < r->end && is_empty(&found))
+                        s->sharing.hand = sparse_skip(s, end, r->end);
         }
+}
+
+void sharing_look(struct space *s)
+{
+        uint64_t began = s->port->ops->now(s->port);
+
+        if (began < s->pager->sharing_after)
+                return;
+        look(s);
+        s->pager->sharing_after = began + (s->port->ops->now(s->port) - began) * (PAUSE + 1);
 }

@@ -71,8 +71,9 @@ struct pager {
         const char *zeros; /* PAGER_ZERO_BYTES */
         struct fetch fetch[PAGER_FETCHES];
         struct fetch *free_fetch;
-        bool starved;         /* a fault waits for a free fetch */
-        struct space *spaces; /* utlist, DL */
+        bool starved;           /* a fault waits for a free fetch */
+        struct space *spaces;   /* utlist, DL */
+        uint64_t sharing_after; /* when what is shared may be counted again */
 };
 
 /* One page of a batch that the agent has. */

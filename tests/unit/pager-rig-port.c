@@ -217,7 +217,12 @@ static int port_present(struct port *port, uint64_t start, uint64_t end, struct 
         unsigned n = 0;
         uint64_t at;
 
+        r->looks++;
         for (at = start; at < end; at += PAGE_SIZE_) {
+                if (at < RIG_BASE)
+                        at = end < RIG_BASE ? end : RIG_BASE; /* a reservation that nobody uses */
+                if (at == end)
+                        break;
                 if (!r->page[rig_number(at)].present)
                         continue;
                 if (max_pages-- == 0)
@@ -325,6 +330,8 @@ static bool port_alone(struct port *port)
 static int port_sharing(struct port *port, uint64_t start, uint64_t end, struct procfs_sharing *out)
 {
         *out = (struct procfs_sharing){ 0 };
+        of(port)->counts++;
+        of(port)->now += of(port)->count_ns;
         for (uint64_t a = start; a < end; a += PAGE_SIZE_) {
                 uint64_t i = (a - start) / PAGE_SIZE_, bit = UINT64_C(1) << i % 64;
 

@@ -58,9 +58,12 @@ struct rig {
         uint64_t thread_end; /* the kernel needs 24 bytes here when the client's thread ends; 0: it has none */
         uint64_t now, timer_at;
         bool again, gone;
-        bool no_marks; /* the agent cannot set them */
-        bool alone;    /* it has one thread */
-        bool changing; /* a call is between two of its events */
+        bool no_marks;     /* the agent cannot set them */
+        bool alone;        /* it has one thread */
+        bool changing;     /* a call is between two of its events */
+        unsigned looks;    /* at what is present */
+        unsigned counts;   /* of what is shared, */
+        uint64_t count_ns; /* and how long one takes */
         unsigned killed, kicks, ungates, reads, forked, enlisted, discharged, zeropages;
         int forked_fd;
         struct rig *child;      /* who a fork makes; NULL: there is no room for one */

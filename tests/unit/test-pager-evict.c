@@ -295,6 +295,24 @@ START_TEST(test_thread_end_stays)
 }
 END_TEST
 
+/* Terabytes that are mapped and not used are no way for the hand to go. */
+START_TEST(test_reserved)
+{
+        struct rig *r = rig_new();
+        unsigned before;
+
+        ck_assert_int_eq(region_add(&r->space.certain, RIG_BASE - (UINT64_C(8) << 40), RIG_BASE), 0);
+        rig_put_many(r, 0, 20, 1);
+        before = r->looks;
+        for (unsigned i = 0; i < 10 && rig_state(r, 0) == PAGE_NATIVE; i++)
+                rig_press(r);
+        rig_expect(r, 0, 20, PAGE_EVICTING);
+        ck_assert_uint_lt(r->looks - before, 2000);
+        rig_agent(r);
+        rig_free(r);
+}
+END_TEST
+
 START_TEST(test_store_full)
 {
         struct rig *r = rig_new();
@@ -537,6 +555,7 @@ int main(void)
         tcase_add_loop_test(tc, test_lying_agent, 0, 2);
         tcase_add_test(tc, test_write_error);
         tcase_add_test(tc, test_thread_end_stays);
+        tcase_add_test(tc, test_reserved);
         tcase_add_test(tc, test_store_full);
         tcase_add_test(tc, test_store_full_at_limit);
         tcase_add_test(tc, test_move_gate);

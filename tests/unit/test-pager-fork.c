@@ -499,6 +499,25 @@ START_TEST(test_abandoned)
 }
 END_TEST
 
+/* Counting what is shared leaves a worker time for its faults, however many clients there are and slow it is. */
+START_TEST(test_counts_seldom)
+{
+        struct rig *r = rig_new();
+        unsigned before;
+
+        r->space.shares = true;
+        r->count_ns = 1000000;
+        rig_tick(r, 1000000);
+        before = r->counts;
+        ck_assert_uint_gt(before, 0);
+        rig_tick(r, 1000000);
+        ck_assert_uint_eq(r->counts, before);
+        rig_tick(r, 1000000000);
+        ck_assert_uint_gt(r->counts, before);
+        rig_free(r);
+}
+END_TEST
+
 int main(void)
 {
         TCase *tc = tcase_create("pager-fork");
@@ -517,6 +536,7 @@ int main(void)
         tcase_add_loop_test(tc, test_orphan, 0, 2);
         tcase_add_test(tc, test_fault_of_who_forks);
         tcase_add_test(tc, test_shared);
+        tcase_add_test(tc, test_counts_seldom);
         tcase_add_loop_test(tc, test_abandoned, PRESENT, N_WHERE - 1);
         return unit_run("pager-fork", tc);
 }
