@@ -179,6 +179,7 @@ int init_create(struct agent *a, void *(*life)(void *))
 {
         pthread_attr_t attr;
         sigset_t all, before;
+        bool single = single_before();
         int error = pthread_attr_init(&attr);
 
         if (error)
@@ -191,6 +192,7 @@ int init_create(struct agent *a, void *(*life)(void *))
                 error = pthread_create(&a->thread, &attr, init_live, a);
                 if (!error && init_count)
                         atomic_fetch_sub(init_count, 1);
+                single_after(single);
                 pthread_sigmask(SIG_SETMASK, &before, NULL);
         }
         pthread_attr_destroy(&attr);
@@ -323,6 +325,7 @@ static void __attribute__((constructor(101))) init_library(void)
         int error = errno;
 
         init_count = dlsym(RTLD_DEFAULT, "__nptl_nthreads");
+        single_find();
 
         bool paged = !vmpager_no_preload && init_first();
 

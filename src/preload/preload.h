@@ -148,6 +148,13 @@ int init_create(struct agent *a, void *(*life)(void *));
 /* Has a new agent started in each child that is forked from now on. Returns an errno. */
 int fork_watch(void);
 
+/* Looks for what single.c needs of the C library; by the constructor. */
+void single_find(void);
+
+/* Whether the C library knows of one thread alone; and makes it so again, if it was before the agent's start. */
+bool single_before(void);
+void single_after(bool before);
+
 /* Opens what identity_follow() reads; to be called before the program runs. */
 void identity_open(struct agent *a);
 
