@@ -273,6 +273,8 @@ EXPORT long syscall(long number, ...)
         if (number == SYS_seccomp && arg[0] == SECCOMP_SET_MODE_FILTER)
                 filter_comes((const struct sock_fprog *)arg[2], arg[1] & SECCOMP_FILTER_FLAG_TSYNC);
         result = sys_call6(number, arg[0], arg[1], arg[2], arg[3], arg[4], arg[5]);
+        if (number == SYS_futex && result == -EFAULT)
+                result = futex_again(arg, result);
         if (sys_failed(result)) {
                 errno = (int)-result;
                 return -1;

@@ -155,6 +155,9 @@ void single_find(void);
 bool single_before(void);
 void single_after(bool before);
 
+/* For a futex(2) that said `result`: makes it again where that was since a word was out. Returns what it says then. */
+long futex_again(const long arg[6], long result);
+
 /* Opens what identity_follow() reads; to be called before the program runs. */
 void identity_open(struct agent *a);
 

@@ -500,11 +500,37 @@ static void executes_itself(void)
         failed("execve: %s", strerror(errno));
 }
 
+/* Operations that change a word themselves. A program that makes them itself has touched it long ago, perhaps. */
+static void futex_words(void)
+{
+        uint8_t *block = map(CHUNK);
+        uint32_t *first = (uint32_t *)block, *second = (uint32_t *)(block + CHUNK / 2), tid = (uint32_t)gettid();
+
+        fill(block, CHUNK, 1, 0);
+        *first = *second = 0;
+        evict_out(block, CHUNK);
+        check_call(syscall(SYS_futex, first, FUTEX_WAKE_OP | FUTEX_PRIVATE_FLAG, 1, 1, second,
+                           FUTEX_OP(FUTEX_OP_SET, 77, FUTEX_OP_CMP_EQ, 0)));
+        check(*second == 77, "the second word is %u", *second);
+        evict_out(block, CHUNK);
+        check_call(syscall(SYS_futex, first, FUTEX_LOCK_PI | FUTEX_PRIVATE_FLAG, 0, NULL, NULL, 0));
+        check(*first == tid, "the lock is %x's", *first);
+        evict_out(block, CHUNK);
+        check_call(syscall(SYS_futex, first, FUTEX_UNLOCK_PI | FUTEX_PRIVATE_FLAG, 0, NULL, NULL, 0));
+        check(*first == 0, "the lock is %x's", *first);
+        check_filled("the rest", block + PAGE, CHUNK / 2 - PAGE, 1, 1);
+        munmap(block, CHUNK);
+        errno = 0;
+        check(syscall(SYS_futex, first, FUTEX_LOCK_PI | FUTEX_PRIVATE_FLAG, 0, NULL, NULL, 0) < 0 && errno == EFAULT,
+              "no memory: %s", strerror(errno));
+}
+
 static const struct paged_case cases[] = {
         { "a futex that goes out under its waiter", futex_private },
         { "a shared futex that goes out under its waiter", futex_shared },
         { "mutexes, condition variables", mutexes },
         { "mutexes with priority inheritance", mutexes_inheriting },
+        { "futexes that the kernel changes", futex_words },
         { "robust mutexes", mutexes_robust },
         { "a robust mutex whose owner ends", owner_ends_in },
         { "a robust mutex that is out when its owner ends", owner_ends_out },
