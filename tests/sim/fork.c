@@ -29,6 +29,12 @@ static void release(void)
         atomic_fetch_sub(&current->ring->forks, 1);
 }
 
+/* Whether what its parent does now may be about what the child has. */
+static bool is_unsettled(const struct sim_client *child)
+{
+        return child->life == LIFE_UNBORN || child->told || (child->paged && child->space.unsettled);
+}
+
 /*
  * What the child may lose. Where something was moved to just then, two pages may claim one place, and it cannot be told
  * which the child has; so it is with what is out and has no mark, if something was done there. What an agent that was
@@ -36,21 +42,17 @@ static void release(void)
  */
 static void note_doubts(struct sim_client *child)
 {
-        for (unsigned i = 0; i < SIM_PAGES && current->paged; i++) {
-                page_entry e = ptable_get(&current->space.table, sim_address(i));
+        bool inherits = is_unsettled(current);
+
+        for (unsigned i = 0; i < SIM_PAGES; i++) {
+                page_entry e = current->paged ? ptable_get(&current->space.table, sim_address(i)) : 0;
                 bool half_done = page_state(e) == PAGE_EVICTING && current->mm.pte[i].kind == PTE_NONE;
 
-                child->unmarked[i] = half_done || (e & PAGE_BARE);
+                child->unmarked[i] = half_done || (e & PAGE_BARE) || (inherits && current->unmarked[i]);
                 child->doubtful[i] = current->moved_to[i] || current->doubtful[i] ||
                                      (current->changed[i] && child->unmarked[i]) || page_state(e) == PAGE_POISONED;
                 child->page[i].may_be_lost |= child->doubtful[i];
         }
-}
-
-/* Whether what its parent does now may be about what the child has. */
-static bool is_unsettled(const struct sim_client *child)
-{
-        return child->life == LIFE_UNBORN || child->told || (child->paged && child->space.unsettled);
 }
 
 static void note_change(struct sim_client *c, unsigned start, unsigned end, bool moved)
