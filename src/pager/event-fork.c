@@ -16,12 +16,13 @@
 #include <string.h>
 
 #include "pager/evict.h"
+#include "util/bug.h"
 #include "util/log.h"
 
 /* What the child notes of a page that is in the store. */
 static page_entry share_stored(struct space *s, store_loc loc)
 {
-        if (store_ref(s->pager->store, loc) == 0)
+        if (bug(FORK_TAKES_NO_REF) || store_ref(s->pager->store, loc) == 0)
                 return page_make(PAGE_STORED, 0, loc);
         log_error("client %d: a child of it loses a page: too many share it", s->pid);
         return page_make(PAGE_POISONED, 0, 0);
@@ -34,7 +35,9 @@ static page_entry share_standby(struct space *s, struct space *child, uint64_t a
 
         if (ring_slots_take(&child->ring_slots, 1, &copy) != 1)
                 return page_make(PAGE_POISONED, 0, 0);
-        memcpy(child->slots + (uint64_t)copy * VMPAGER_PAGE, s->slots + (uint64_t)slot * VMPAGER_PAGE, VMPAGER_PAGE);
+        if (!bug(SLOT_NOT_COPIED))
+                memcpy(child->slots + (uint64_t)copy * VMPAGER_PAGE, s->slots + (uint64_t)slot * VMPAGER_PAGE,
+                       VMPAGER_PAGE);
         child->ring_slots.v[copy].owner = addr;
         return page_make(PAGE_STANDBY, copy, 0);
 }
@@ -53,6 +56,8 @@ static page_entry share(struct space *s, struct space *child, uint64_t addr, pag
         case PAGE_POISONED:
                 return page_make(page_state(e), 0, 0) | bare;
         default:
+                if (bug(EVICTING_IS_OUT))
+                        return page_make(PAGE_ZERO, 0, 0);
                 /* EVICTING, and the parent ends in the middle of it: gone with its agent, perhaps. */
                 child->bereft = true;
                 return page_make(PAGE_POISONED, 0, 0);
@@ -70,7 +75,7 @@ static bool is_out(page_entry e, bool half_done)
         case PAGE_POISONED:
                 return true;
         case PAGE_EVICTING:
-                return half_done;
+                return half_done || bug(EVICTING_IS_OUT);
         default:
                 return false;
         }
@@ -156,7 +161,7 @@ static void share_page(struct space *s, struct space *child, const struct arriva
 {
         page_entry e = ptable_get(&s->table, addr), noted = ptable_get(&child->table, addr);
 
-        if ((e & PAGE_BARE) && (arrival || event_is_noted(s, addr)))
+        if ((e & PAGE_BARE) && !bug(BARE_IS_SHARED) && (arrival || event_is_noted(s, addr)))
                 lose(s, child, addr);
         else if (page_state(noted) == PAGE_NATIVE)
                 ptable_set(&child->table, addr, share(s, child, addr, e));
@@ -219,7 +224,7 @@ void event_fork_more(struct space *s, struct space *child, const struct order_ev
         if (r == 0)
                 r = region_add(&child->regions, e->to, end);
         check_shared(child, r);
-        for (size_t i = 0; i < child->journal.n_children; i++)
+        for (size_t i = 0; i < child->journal.n_children && !bug(GRANDCHILD_NOT_TOLD); i++)
                 event_fork_more(s, child->journal.child[i], e, chained || child->journal.n);
 }
 
@@ -258,7 +263,7 @@ static bool all_are_marked(struct space *s)
 
 bool event_fork_trust(struct space *s)
 {
-        bool right = !s->bereft && !s->table.bare && all_are_marked(s);
+        bool right = bug(ORPHAN_TRUSTED) || (!s->bereft && !s->table.bare && all_are_marked(s));
 
         if (!right)
                 s->port->ops->kill(s->port, "its parent ended when it had forked it and was changing its memory, and "

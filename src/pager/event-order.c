@@ -120,7 +120,8 @@ static void carry_out_fork(struct space *s, int fd, bool half_done)
                 s->port->ops->kill(s->port, "no memory for its fork");
                 return;
         }
-        child->unsettled = s;
+        if (!bug(SETTLED_EARLY))
+                child->unsettled = s;
         j->child[j->n_children++] = child;
 }
 
@@ -131,8 +132,9 @@ static void note_fork(struct space *s, int fd)
         /* What the agent has not begun is not to be begun: the child has those pages. */
         if (s->posted != s->completed)
                 evict_cancel(s);
-        if (!evict_is_half_done(s)) {
-                evict_collect(s);
+        if (!evict_is_half_done(s) || bug(FORK_IN_A_BATCH) || bug(EVICTING_IS_OUT)) {
+                if (!bug(FORK_NOT_COLLECTED))
+                        evict_collect(s);
                 carry_out_fork(s, fd, false);
                 return;
         }
@@ -233,7 +235,7 @@ static bool is_chained(const struct event_journal *j, const struct order_event *
 /* A REMAP was carried out: children may have what it brought. */
 static void tell_children(struct space *s, const struct order_event *e)
 {
-        for (size_t i = 0; e->kind == ORDER_REMAP && i < s->journal.n_children; i++)
+        for (size_t i = 0; e->kind == ORDER_REMAP && !bug(MOVES_NOT_TOLD) && i < s->journal.n_children; i++)
                 event_fork_more(s, s->journal.child[i], e, is_chained(&s->journal, e));
 }
 
@@ -247,7 +249,7 @@ void event_fork_end(struct space *s)
                         break;
                 }
         s->unsettled = NULL;
-        if (s->journal.n_forks) {
+        if (s->journal.n_forks && !bug(FORK_FORGOTTEN)) {
                 bool half_done = evict_is_half_done(s);
 
                 evict_collect(s);
@@ -339,12 +341,15 @@ static bool carry_out_all(struct space *s)
                 free(order);
                 return false;
         }
-        carry_out_forks(s, false);
+        if (!bug(FORK_AFTER_EVENTS))
+                carry_out_forks(s, false);
         for (long i = 0; i < n; i++) {
                 carry_out(s, &j->v[order[i]]);
                 tell_children(s, &j->v[order[i]]);
         }
         free(order);
+        if (bug(FORK_AFTER_EVENTS))
+                carry_out_forks(s, false);
         if (n == -EINVAL)
                 s->port->ops->kill(s->port,
                                    "threads of it moved and unmapped memory at the same addresses at once, and "
@@ -359,7 +364,7 @@ static bool carry_out_all(struct space *s)
 
 bool event_settle(struct space *s)
 {
-        if (s->unsettled)
+        if (s->unsettled && !bug(UNSETTLED_AS_READ))
                 return false;
         if (!event_are_waiting(s) && !s->journal.n_children && !s->doubtful && !s->table.bare && !s->orphan)
                 return true;

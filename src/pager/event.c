@@ -49,6 +49,8 @@ void event_drop_page(struct space *s, uint64_t addr, enum page_state to)
         case PAGE_STORED:
         case PAGE_CLEAN:
                 store_unref(s->pager->store, page_loc(e), 1);
+                if (bug(CHILD_FREES_ALL) && s->heir)
+                        store_unref(s->pager->store, page_loc(e), 1);
                 break;
         case PAGE_FETCHING:
                 if (!bug(FETCH_NOT_DROPPED))
