@@ -44,7 +44,7 @@ static bool look_for(enum bug b, const struct sim_options *o)
 
 int main(int argc, char **argv)
 {
-        struct sim_options o = sim_options_parse(argc, argv, 400000000);
+        struct sim_options o = sim_options_parse(argc, argv, 2000000000);
         unsigned found = 0;
 
         hunt_begin();
