@@ -170,8 +170,8 @@ static void share_page(struct space *s, struct space *child, const struct arriva
 }
 
 /*
- * Shares what is out in [start, end). half_done: the parent ends, perhaps in the middle of a batch. arrival: that is why
- * it is shared, or NULL. Returns 0 or -ENOMEM.
+ * Shares what is out in [start, end). half_done: the parent ends, perhaps in the middle of a batch. arrival: why it is
+ * shared, or NULL. Returns 0 or -ENOMEM.
  */
 static int share_range(struct space *s, struct space *child, uint64_t start, uint64_t end, bool half_done,
                        const struct arrival *arrival)
