@@ -206,6 +206,7 @@ struct space *event_fork(struct space *s, int fd, bool half_done)
         budget_share(&child->budget, s->budget.resident); /* until it was counted */
         child->stray_marks = s->stray_marks;
         child->heir = true;
+        child->bereft = s->bereft;
         r = share_range(s, child, 0, PTABLE_END, half_done, NULL);
         if (r == 0)
                 r = region_copy(&child->regions, &s->regions);

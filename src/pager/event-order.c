@@ -209,6 +209,8 @@ static void settle_children(struct space *s, bool ended)
 
                 child->unsettled = NULL;
                 child->orphan = ended;
+                if (!ended)
+                        child->bereft = false; /* what was told has decided */
                 child->port->ops->again(child->port);
         }
         s->journal.n_children = 0;
