@@ -192,6 +192,9 @@ void event_note(struct space *s, const struct uffd_msg *msg)
          */
         if (!bug(REMOVE_KEEPS_ORDERS) || e.kind != ORDER_REMOVE)
                 evict_cancel_in(s, e.start, e.end);
+        /* An heir can have orders for what is not registered: nothing is told when something takes its place. */
+        if (e.kind == ORDER_REMAP)
+                evict_cancel_in(s, e.to, e.to + (e.end - e.start));
 }
 
 static void carry_out_forks(struct space *s, bool half_done)
