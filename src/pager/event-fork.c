@@ -216,12 +216,29 @@ struct space *event_fork(struct space *s, int fd, bool half_done)
         return child;
 }
 
+/*
+ * The parent has nothing at a place that something was moved to. The child has what is noted of it, if it was made
+ * before; or a mark has come there that was left over from a page that was discarded.
+ */
+static void doubt_replaced(struct space *s, struct space *child, const struct arrival *arrival, uint64_t end)
+{
+        if (!s->stray_marks && !s->unmark.n)
+                return;
+        for (uint64_t a = ptable_next(&child->table, arrival->event->to, end); a < end;
+             a = ptable_next(&child->table, a + PAGE_SIZE_, end))
+                if (page_state(ptable_get(&s->table, a)) == PAGE_NATIVE &&
+                    page_state(ptable_get(&child->table, a)) != PAGE_POISONED &&
+                    side_of(s, child, arrival, a) != FORKED_BEFORE)
+                        lose(s, child, a);
+}
+
 void event_fork_more(struct space *s, struct space *child, const struct order_event *e, bool chained)
 {
         const struct arrival arrival = { .event = e, .chained = chained };
         uint64_t end = e->to + (e->end - e->start);
         int r = share_range(s, child, e->to, end, false, &arrival);
 
+        doubt_replaced(s, child, &arrival, end);
         if (r == 0)
                 r = region_add(&child->regions, e->to, end);
         check_shared(child, r);
