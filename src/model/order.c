@@ -100,14 +100,17 @@ static bool may_free(const struct search *s, const struct trial *t, uint32_t j, 
         return j > m && !t->done[j] && is_out(s, j) && (enters(in, out->start, out->end) || was_grown_over(s, j, m));
 }
 
-/* Whether j came before m beyond doubt: m's call had not returned, or nothing else has entered what j took away. */
-static bool surely_frees(const struct search *s, uint32_t j, uint32_t m)
+/*
+ * Whether j came before m beyond doubt: m's call had not returned, or nothing else has entered what j took away, nor
+ * grown over what m did.
+ */
+static bool surely_frees(const struct search *s, const struct trial *t, uint32_t j, uint32_t m)
 {
         const struct order_event *out = &s->q->events[j];
 
         if (enters(&s->q->events[m], out->start, out->end) && j < s->returned[m])
                 return true;
-        if (!was_grown_over(s, j, m))
+        if (!was_grown_over(s, j, m) || t->frees[m] != NOBODY)
                 return false;
         for (uint32_t k = 0; k < j; k++)
                 if (enters(&s->q->events[k], out->start, out->end))
@@ -147,7 +150,7 @@ static bool has_room(const struct search *s, const struct trial *t, uint32_t m)
         if (target_is_taken(s, t, m) || is_decided(s, t, m))
                 return false;
         for (; j < s->q->n; j++)
-                if (may_free(s, t, j, m) && (s->suspicious || surely_frees(s, j, m)))
+                if (may_free(s, t, j, m) && (s->suspicious || surely_frees(s, t, j, m)))
                         return false;
         return true;
 }
@@ -332,7 +335,7 @@ static int explore(struct search *s, struct trial *t)
                 return 0; /* each waits for another: it was not like this */
         j = undecided(s, t, m);
         r = try_with(s, t, m, j, true);
-        if (r == 0 && !surely_frees(s, j, m) && t->frees[j] > m)
+        if (r == 0 && !surely_frees(s, t, j, m) && t->frees[j] > m)
                 r = try_with(s, t, m, j, false);
         return r;
 }
