@@ -50,15 +50,15 @@ static bool needs_mark(const struct space *s, page_entry e)
 
 /*
  * Whether the parent may have to tell of the page yet. What is noted to be out may be what another page has come in the
- * place of; and where there is a mark and nothing is noted, something has come. If there are pages without a mark that
- * can be anywhere.
+ * place of; and where there is a mark and nothing is noted, something has come. If there are pages without a mark, lost
+ * ones among them, that can be anywhere.
  */
 static bool is_unsettled(struct space *s, uint64_t addr, page_entry e)
 {
         if (!event_is_unsettled(s))
                 return false;
-        return s->table.bare || s->bereft || (page_state(e) != PAGE_NATIVE && page_state(e) != PAGE_CLEARED) ||
-               mark_at(s, addr) != MARK_NONE;
+        return s->table.bare || s->bereft || s->table.count[PAGE_POISONED] ||
+               (page_state(e) != PAGE_NATIVE && page_state(e) != PAGE_CLEARED) || mark_at(s, addr) != MARK_NONE;
 }
 
 void fault_route(struct space *s, struct fault *f)
