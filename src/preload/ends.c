@@ -72,6 +72,11 @@ void ends_note(struct agent *a, const void *page, uint64_t addr)
         }
 }
 
+void ends_leave(struct agent *a)
+{
+        atomic_store(&a->ends.given_up, true);
+}
+
 /* Whether the word still names the thread. Brings the page in, or finds that it is no memory any more. */
 static bool ends_names(const struct ends_word *w)
 {
@@ -106,7 +111,7 @@ void ends_look(struct agent *a)
         struct ends *e = &a->ends;
         int64_t now;
 
-        if (e->n == 0)
+        if (e->n == 0 || atomic_load(&e->given_up))
                 return;
         now = sys_now_ms();
         e->again = INT64_MAX;
@@ -126,7 +131,7 @@ unsigned int ends_due(const struct agent *a, unsigned int most)
 {
         int64_t left;
 
-        if (a->ends.n == 0)
+        if (a->ends.n == 0 || atomic_load(&a->ends.given_up))
                 return most;
         left = a->ends.again - sys_now_ms();
         return left <= 0 ? 0 : left < most ? (unsigned int)left : most;

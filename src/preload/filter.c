@@ -61,15 +61,15 @@ static const struct filter_call filter_vital_calls[] = {
 };
 
 static const struct filter_call filter_other_calls[] = {
-        { SYS_rt_sigprocmask, { 0 } },
-        { SYS_rt_sigreturn, { 0 } },
-        { SYS_munlock, { 0 } },
-        { SYS_ppoll, { 0 } },
-        { SYS_getpid, { 0 } },
-        { SYS_capget, { 0 } },
-        { SYS_capset, { 0 } },
-        { SYS_prctl, { PR_CAP_AMBIENT } },
+        { SYS_rt_sigprocmask, { 0 } }, { SYS_rt_sigreturn, { 0 } },
+        { SYS_munlock, { 0 } },        { SYS_ppoll, { 0 } },
+        { SYS_getpid, { 0 } },         { SYS_capget, { 0 } },
+        { SYS_capset, { 0 } },         { SYS_prctl, { PR_CAP_AMBIENT } },
         { SYS_clock_gettime, { 1 } },
+};
+
+/* By these it looks after threads that end (ends.c); it can go on without. */
+static const struct filter_call filter_ends_calls[] = {
         { SYS_tgkill, { FILTER_OWN_PID } },
         { SYS_futex, { 0, FUTEX_WAKE_OP } },
 };
@@ -240,6 +240,8 @@ static void filter_comes(const struct sock_fprog *filter, bool for_all)
                 filter_forbids_agent = true;
         if (for_all && (kills || !filter_spares(filter, filter_vital_calls, n_vital, false)))
                 aside_leave();
+        else if (for_all && !filter_spares(filter, filter_ends_calls, FILTER_COUNT(filter_ends_calls), true))
+                ends_leave(init_agent);
 }
 
 EXPORT int prctl(int option, ...)

@@ -33,7 +33,8 @@ struct ends {
                 int64_t since, again; /* ms: looked at first, and next */
         } word[ENDS_MOST];
         uint32_t n, next;
-        int64_t again; /* ms: the next look at any */
+        int64_t again;         /* ms: the next look at any */
+        _Atomic bool given_up; /* by the program's thread that sets a filter: the calls it takes are forbidden */
 };
 
 /*
@@ -116,6 +117,9 @@ void ends_note(struct agent *a, const void *page, uint64_t addr);
 
 /* Looks at what is noted and due. It may wait for the daemon, so no batch may be half done. */
 void ends_look(struct agent *a);
+
+/* It is not to look any more: a filter forbids it (filter.c). Not the agent calls this. */
+void ends_leave(struct agent *a);
 
 /* Milliseconds until ends_look() has something to do, at most that many. */
 unsigned int ends_due(const struct agent *a, unsigned int most);
