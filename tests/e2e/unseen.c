@@ -208,13 +208,16 @@ static void show_prctl(void)
         show("tsc", prctl(PR_GET_TSC, &value));
 }
 
-/* These lines of status, which are not about memory, threads or time. */
+/*
+ * These lines of status, which are not about memory, threads or time. FDSize is not among them: it is what whoever
+ * forked last had open.
+ */
 static void show_status(void)
 {
         static const char *const names[] = {
-                "Name:",   "Umask:",  "State:",      "TracerPid:", "FDSize:",      "Groups:",       "SigPnd:",
-                "ShdPnd:", "SigBlk:", "SigIgn:",     "SigCgt:",    "CapInh:",      "CapPrm:",       "CapEff:",
-                "CapBnd:", "CapAmb:", "NoNewPrivs:", "Seccomp",    "CoreDumping:", "Cpus_allowed:", "Mems_allowed:"
+                "Name:",   "Umask:",      "State:",  "TracerPid:",   "Groups:",       "SigPnd:",      "ShdPnd:",
+                "SigBlk:", "SigIgn:",     "SigCgt:", "CapInh:",      "CapPrm:",       "CapEff:",      "CapBnd:",
+                "CapAmb:", "NoNewPrivs:", "Seccomp", "CoreDumping:", "Cpus_allowed:", "Mems_allowed:"
         };
         FILE *f = fopen("/proc/self/status", "r");
         char line[4096];
