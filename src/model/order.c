@@ -49,11 +49,11 @@ struct search {
         uint32_t *returned; /* by REMAP: number of the UNMAP that belongs to it; itself where that is not sure */
         uint32_t *pair;     /* by UNMAP: the REMAP that it belongs to, NOBODY */
         unsigned trials;
-        bool conflict;         /* the order matters */
-        bool suspicious;       /* more may have been mapped than is certain */
-        bool ambiguous;        /* two outcomes are equally good */
-        bool unfinished;       /* not all that is likely was tried */
-        uint64_t verdict, odd; /* on the best outcome; 0: none */
+        bool conflict;    /* the order matters */
+        bool suspicious;  /* more may have been mapped than is certain */
+        bool ambiguous;   /* two outcomes agree with the page tables */
+        bool unfinished;  /* not all that is likely was tried */
+        uint64_t verdict; /* on the outcome; 0: none */
         uint32_t *order;
         size_t *n_order;
 };
@@ -271,17 +271,15 @@ static int trial_copy(struct trial *to, const struct trial *from, size_t n)
 /* All is carried out: is this how it was? */
 static void weigh(struct search *s, const struct trial *t)
 {
-        uint64_t odd = 0, verdict = s->conflict ? s->q->judge(s->q->arg, &t->pieces, &odd) : 1;
+        uint64_t verdict = s->conflict ? s->q->judge(s->q->arg, &t->pieces) : 1;
 
-        if (verdict == 0 || (s->verdict && odd > s->odd))
+        if (verdict == 0)
                 return;
-        if (s->verdict && odd == s->odd) {
+        if (s->verdict) {
                 s->ambiguous |= s->verdict != verdict;
                 return;
         }
-        s->ambiguous = false;
         s->verdict = verdict;
-        s->odd = odd;
         memcpy(s->order, t->order, t->n_order * sizeof(*t->order));
         *s->n_order = t->n_order;
 }
@@ -323,7 +321,7 @@ static int explore(struct search *s, struct trial *t)
         uint32_t m, j;
         int r = go_on(s, t);
 
-        if (r < 0 || (s->ambiguous && s->odd == 0) || too_long(s))
+        if (r < 0 || s->ambiguous || too_long(s))
                 return r;
         s->trials++;
         if (t->first == s->q->n) {

@@ -30,18 +30,17 @@ struct order_question {
 
         /*
          * Whether memory that has gone where the pieces say agrees with what the client's page tables show. Returns 0
-         * if it does not, otherwise a number that is the same for the same places of all that matters, and in *odd how
-         * much they show that the outcome does not explain.
+         * if it does not, otherwise a number that is the same for the same places of all that matters.
          */
-        uint64_t (*judge)(void *arg, const struct pieces *outcome, uint64_t *odd);
+        uint64_t (*judge)(void *arg, const struct pieces *outcome);
         void *arg;
 };
 
 /*
  * Finds the order. Writes the events' numbers to order (room for q->n) and how many there are to *n_order; the UNMAP
- * that belongs to a REMAP is left out, since it says nothing more. Of outcomes that agree with the page
- * tables the one with the least that is odd is taken. Returns 1, or 0 when none agrees, or several are equally good; or
- * -ENOMEM.
+ * that belongs to a REMAP is left out, since it says nothing more. Returns 1, or 0 when no outcome agrees with the page
+ * tables, or several that differ do: where marks may be left over, the one that explains most of them need not be the
+ * right one. Or -ENOMEM.
  */
 int order_find(const struct order_question *q, uint32_t *order, size_t *n_order);
 

@@ -133,7 +133,7 @@ void event_judge_clear(struct event_judge *j)
         region_clear(&j->marked);
 }
 
-uint64_t event_judge(void *arg, const struct pieces *outcome, uint64_t *odd)
+uint64_t event_judge(void *arg, const struct pieces *outcome)
 {
         struct event_judge *j = arg;
         const struct ptable *t = &j->space->table;
@@ -170,6 +170,5 @@ uint64_t event_judge(void *arg, const struct pieces *outcome, uint64_t *odd)
                         verdict += trace(a, place);
                 }
         }
-        *odd = j->n_marked - claimed;
-        return *odd <= j->space->stray_marks ? verdict | 1 : 0;
+        return j->n_marked - claimed <= j->space->stray_marks ? verdict | 1 : 0;
 }

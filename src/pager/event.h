@@ -69,7 +69,7 @@ void event_judge_clear(struct event_judge *j);
 int event_judge_look(struct event_judge *j);
 
 /* The judge function of struct order_question (model/order.h); arg is the judge. */
-uint64_t event_judge(void *arg, const struct pieces *outcome, uint64_t *odd);
+uint64_t event_judge(void *arg, const struct pieces *outcome);
 
 /* Marks pages that are out and have no mark yet. */
 void event_mark_bare(struct space *s);

@@ -310,14 +310,13 @@ static void place(const struct pieces *p, unsigned *out, bool *excused)
                 }
 }
 
-static uint64_t judge(void *arg, const struct pieces *p, uint64_t *odd)
+static uint64_t judge(void *arg, const struct pieces *p)
 {
         unsigned out[PAGES];
         bool excused[PAGES];
         uint64_t hash = 1;
 
         (void)arg;
-        (void)odd; /* no mark is stray here */
         place(p, out, excused);
         for (unsigned i = 0; i < PAGES; i++) {
                 if (!excused[i] && (out[i] != 0) != marked[i])

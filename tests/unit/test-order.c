@@ -19,14 +19,13 @@ static uint64_t at(unsigned page)
 }
 
 /* As event-judge.c, for pages that all have marks. */
-static uint64_t judge(void *arg, const struct pieces *outcome, uint64_t *odd)
+static uint64_t judge(void *arg, const struct pieces *outcome)
 {
-        uint64_t claimed = 0, verdict = 0;
+        uint64_t claimed = 0, verdict = 0, n_marked = 0;
 
         (void)arg;
-        *odd = 0;
         for (unsigned i = 0; i < PAGES; i++)
-                *odd += marked[i];
+                n_marked += marked[i];
         for (size_t i = 0; i < outcome->n; i++)
                 for (uint64_t o = 0; o < outcome->v[i].len / PAGE_SIZE_; o++) {
                         uint64_t from = outcome->v[i].origin / PAGE_SIZE_ + o, to = outcome->v[i].at / PAGE_SIZE_ + o;
@@ -38,13 +37,12 @@ static uint64_t judge(void *arg, const struct pieces *outcome, uint64_t *odd)
                         else if (out[from])
                                 verdict += ++claimed ? from * 1009 + to * 1000003 : 0;
                 }
-        *odd -= claimed;
-        return *odd <= stray ? verdict | 1 : 0;
+        return n_marked - claimed <= stray ? verdict | 1 : 0;
 }
 
 /*
  * Thread 1 moves 29-31 to 17, over what is there. A mapping of thread 2's grows in place over 29-30, and thread 3 moves
- * 29 of it to 1, and gives 30 up. Thread 3 is read first. _i: so many marks may be left over
+ * 29 of it to 1, and gives 30 up. Thread 3 is read first. _i: so many marks may be left over, which leaves it open
  */
 START_TEST(test_grown_and_shrunk)
 {
@@ -63,9 +61,8 @@ START_TEST(test_grown_and_shrunk)
         for (unsigned i = 0; i < 3; i++)
                 out[29 + i] = marked[17 + i] = true;
         ck_assert_int_eq(region_add(&certain, at(2), at(33)), 0);
-        ck_assert_int_eq(order_find(&q, order, &n), 1);
-        ck_assert_uint_eq(n, 4);
-        for (unsigned i = 0; i < 4; i++)
+        ck_assert_int_eq(order_find(&q, order, &n), stray == 0);
+        for (unsigned i = 0; i < 4 && stray == 0; i++)
                 ck_assert_uint_eq(order[i], right[i]);
         region_clear(&certain);
 }
