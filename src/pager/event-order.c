@@ -122,6 +122,7 @@ static void carry_out_fork(struct space *s, int fd, bool half_done)
         }
         if (!bug(SETTLED_EARLY))
                 child->unsettled = s;
+        child->of_one_thread = s->port->ops->alone(s->port);
         j->child[j->n_children++] = child;
 }
 
@@ -219,6 +220,36 @@ static void settle_children(struct space *s, bool ended)
         s->journal.n_children = 0;
 }
 
+/*
+ * A parent ends that had nothing more to tell: of one thread nobody else was in a call when it forked, and all that was
+ * read is carried out. What its children may yet hear is what its own parent tells, if that has not told all.
+ */
+static void leave_children(struct space *s, struct space *parent)
+{
+        struct event_journal *j = &s->journal;
+        size_t kept = 0;
+
+        if (s->orphan || j->n || j->n_forks)
+                return;
+        for (size_t i = 0; i < j->n_children; i++) {
+                struct space *child = j->child[i];
+                struct event_journal *to = parent ? &parent->journal : NULL;
+
+                if (!child->of_one_thread || (to && make_room((void **)&to->child, to->n_children, &to->children_room,
+                                                              sizeof(to->child[0])) < 0)) {
+                        j->child[kept++] = child;
+                        continue;
+                }
+                child->unsettled = parent;
+                if (to)
+                        to->child[to->n_children++] = child;
+                else
+                        child->bereft = false; /* what was told has decided */
+                child->port->ops->again(child->port);
+        }
+        j->n_children = kept;
+}
+
 static bool is_about(const struct order_event *e, uint64_t start, uint64_t end)
 {
         return (e->start < end && start < e->end) || (e->to < end && start < e->to + (e->end - e->start));
@@ -259,6 +290,8 @@ void event_fork_end(struct space *s)
 
                 evict_collect(s);
                 carry_out_forks(s, half_done);
+        } else {
+                leave_children(s, parent);
         }
         settle_children(s, true);
 }
