@@ -121,7 +121,8 @@ enum side { UNCLEAR, FORKED_BEFORE, FORKED_AFTER };
  * it fails where something is, and is right where nothing is. A page without a mark tells nothing, and would be lost;
  * nor does a place that the child has changed since.
  */
-static enum side side_of(struct space *s, struct space *child, const struct arrival *arrival, uint64_t addr)
+static enum side side_of(struct space *s, struct space *child, const struct arrival *arrival, uint64_t addr,
+                         bool was_out)
 {
         uint64_t from = addr - arrival->event->to + arrival->event->start;
         int64_t r;
@@ -137,6 +138,8 @@ static enum side side_of(struct space *s, struct space *child, const struct arri
                 return UNCLEAR;
         if (r > 0)
                 event_drop_page(child, from, PAGE_NATIVE);
+        if (r > 0 && !was_out)
+                return UNCLEAR; /* it need not have been touched */
         inherited = s->port->ops->inherited(s->port, addr);
         return inherited < 0 ? UNCLEAR : inherited ? FORKED_AFTER : FORKED_BEFORE;
 }
@@ -144,7 +147,7 @@ static enum side side_of(struct space *s, struct space *child, const struct arri
 /* The child has something else noted where a page has arrived. */
 static void decide(struct space *s, struct space *child, const struct arrival *arrival, uint64_t addr)
 {
-        switch (arrival ? side_of(s, child, arrival, addr) : UNCLEAR) {
+        switch (arrival ? side_of(s, child, arrival, addr, true) : UNCLEAR) {
         case FORKED_BEFORE:
                 return;
         case FORKED_AFTER:
@@ -218,18 +221,25 @@ struct space *event_fork(struct space *s, int fd, bool half_done)
 
 /*
  * The parent has nothing at a place that something was moved to. The child has what is noted of it, if it was made
- * before; or a mark has come there that was left over from a page that was discarded.
+ * before; or what has come there, and then a mark is one that was left over from a page that was discarded.
  */
 static void doubt_replaced(struct space *s, struct space *child, const struct arrival *arrival, uint64_t end)
 {
         if (!s->stray_marks && !s->unmark.n)
                 return;
         for (uint64_t a = ptable_next(&child->table, arrival->event->to, end); a < end;
-             a = ptable_next(&child->table, a + PAGE_SIZE_, end))
-                if (page_state(ptable_get(&s->table, a)) == PAGE_NATIVE &&
-                    page_state(ptable_get(&child->table, a)) != PAGE_POISONED &&
-                    side_of(s, child, arrival, a) != FORKED_BEFORE)
+             a = ptable_next(&child->table, a + PAGE_SIZE_, end)) {
+                enum side side;
+
+                if (page_state(ptable_get(&s->table, a)) != PAGE_NATIVE ||
+                    page_state(ptable_get(&child->table, a)) == PAGE_POISONED)
+                        continue;
+                side = side_of(s, child, arrival, a, false);
+                if (side == UNCLEAR)
                         lose(s, child, a);
+                else if (side == FORKED_AFTER)
+                        event_drop_page(child, a, PAGE_NATIVE);
+        }
 }
 
 void event_fork_more(struct space *s, struct space *child, const struct order_event *e, bool chained)
