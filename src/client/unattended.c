@@ -267,12 +267,15 @@ struct session *unattended_new(struct session *parent, int uffd)
         return s;
 }
 
-bool unattended_is_expected(const struct worker *w)
+bool unattended_is_expected(const struct worker *w, const struct sock_peer *peer)
 {
         const struct session *s;
+        pid_t parent;
 
+        if (procfs_parent(peer->pid, &parent) < 0)
+                return false;
         DL_FOREACH(w->sessions, s)
-                if (s->state != SESSION_ENDING && s->space.journal.n_forks)
+                if (s->state != SESSION_ENDING && s->peer.pid == parent && s->space.journal.n_forks)
                         return true;
         return false;
 }

@@ -44,8 +44,11 @@ void unattended_identify(struct session *s);
 /* The worker's unattended session whose memory is the peer's, or NULL. */
 struct session *unattended_find(struct worker *w, const struct sock_peer *peer);
 
-/* Whether a fork was read that is not carried out yet: the session of its child is still to come. */
-bool unattended_is_expected(const struct worker *w);
+/*
+ * Whether a fork of the peer's parent was read that is not carried out yet: the session may be still to come. Others'
+ * forks do not count, or a client that stands still would hold up the children of all.
+ */
+bool unattended_is_expected(const struct worker *w, const struct sock_peer *peer);
 
 /* The peer's agent takes the session: sends it the OFFER. Takes over sock and peer->pidfd. */
 void unattended_claim(struct session *s, int sock, const struct sock_peer *peer);

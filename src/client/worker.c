@@ -190,7 +190,7 @@ static void take(void *arg)
                 give_up(t);
                 return;
         }
-        if (!s && t->to_ask && unattended_is_expected(t->worker)) {
+        if (!s && t->to_ask && unattended_is_expected(t->worker, &t->peer)) {
                 t->later.done = on_later;
                 loop_timer(t->worker->loop, &t->later, loop_now(t->worker->loop) + TAKE_LATER_NS);
                 return;
