@@ -35,7 +35,7 @@ enum sim_agent { AGENT_NONE, AGENT_HELLO, AGENT_REGISTER, AGENT_WORKS };
 struct sim_client {
         struct port port; /* first */
         enum sim_life life;
-        struct sim_client *parent; /* whose fork it comes from; it may have ended, and another be in its place */
+        struct sim_client *parent; /* whose fork it comes from; where that is forgotten, the next before; or NULL */
         bool newborn;              /* its thread comes out of the fork */
 
         /* What the daemon has of it. */

@@ -129,6 +129,15 @@ void life_forget(struct sim_client *c, bool rested)
         c->paged = false;
 }
 
+/* Its place is for another from now on. */
+static void leave_place(struct sim_client *c)
+{
+        for (unsigned i = 0; i < SIM_CLIENTS; i++)
+                if (world.client[i].parent == c)
+                        world.client[i].parent = c->parent;
+        c->life = LIFE_NONE;
+}
+
 static bool end(struct sim_client *c)
 {
         if (c->paged && !c->space.dying) {
@@ -142,7 +151,7 @@ static bool end(struct sim_client *c)
                 life_forget(c, false);
         if (c->told)
                 return false; /* its space is yet to be made */
-        c->life = LIFE_NONE;
+        leave_place(c);
         return true;
 }
 
