@@ -18,6 +18,12 @@
 
 /* --- madvise --------------------------------------------------------------------------------------------------- */
 
+static inline void look_at_some(struct actor *a, struct region *r, uint64_t first, uint64_t n)
+{
+        for (unsigned i = 0; i < 8; i++)
+                check_page(a, r, first + below(a, n));
+}
+
 /* Advice on a run, or on all of a region. may_fail: it is no more than a wish. */
 static inline uint64_t advise(struct actor *a, struct region *r, const char *what, int advice, uint64_t most,
                               bool may_fail, uint64_t *first)
@@ -49,13 +55,44 @@ static inline void op_dontneed(struct actor *a, struct region *r)
                 check_page(a, r, first + below(a, n));
 }
 
+/*
+ * Makes the pages of a run that are present this process's alone. Returns whether it could.
+ *
+ * Were they shared with another process, MADV_FREE here could take them from that one (Linux 6.18, without any pager):
+ * a page that was made a process's own for being read by process_vm_readv(2), as by the ghost, is clean in its page
+ * table and in that of a child of it. The kernel marks such a page as free although others have it, and frees it when
+ * the last of them asks for MADV_PAGEOUT.
+ */
+static inline bool own_present(struct actor *a, struct region *r, uint64_t first, uint64_t n)
+{
+        int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+        uint64_t entry[64];
+        bool read =
+                fd >= 0 && pread(fd, entry, n * 8, (off_t)((uintptr_t)page_at(r, first) / PAGE * 8)) == (ssize_t)n * 8;
+
+        close(fd);
+        for (uint64_t i = 0; read && i < n; i++) {
+                if (!(entry[i] >> 63))
+                        continue;
+                if (r->marks[first + i] & (READ_ONLY | NO_ACCESS))
+                        return false;
+                write_page(a, r, first + i);
+        }
+        return read;
+}
+
 static inline void op_free(struct actor *a, struct region *r)
 {
-        uint64_t first, n = advise(a, r, "FREE", MADV_FREE, 64, false, &first);
+        uint64_t first, n = random_run(a, r, 64, &first);
 
+        if (!own_present(a, r, first, n))
+                return;
+        unlock_region(a, r);
+        remember(a, r, "FREE", first, n, 0);
+        if (madvise(page_at(r, first), n * PAGE, MADV_FREE) < 0)
+                tell_error(a, r, "FREE");
         change_marks(r, first, n, MAYBE, 0);
-        for (unsigned i = 0; i < 4; i++)
-                check_page(a, r, first + below(a, n));
+        look_at_some(a, r, first, n);
 }
 
 /* Advice that is a property of the mapping. */
@@ -107,12 +144,6 @@ static inline void op_mergeable(struct actor *a, struct region *r)
 static inline void op_unmergeable(struct actor *a, struct region *r)
 {
         advise_mapping(a, r, "UNMERGEABLE", MADV_UNMERGEABLE, 0, 0);
-}
-
-static inline void look_at_some(struct actor *a, struct region *r, uint64_t first, uint64_t n)
-{
-        for (unsigned i = 0; i < 8; i++)
-                check_page(a, r, first + below(a, n));
 }
 
 static inline void op_collapse(struct actor *a, struct region *r)
