@@ -115,39 +115,69 @@ struct arrival {
 
 enum side { UNCLEAR, FORKED_BEFORE, FORKED_AFTER };
 
-/*
- * Whether the program forked before it moved the page, or after that. Before: the child has it where it was, marked.
- * If it is not there it may be memory that children do not get (MADV_DONTFORK, MADV_WIPEONFORK). To give zeros tells:
- * it fails where something is, and is right where nothing is. A page without a mark tells nothing, and would be lost;
- * nor does a place that the child has changed since.
- */
-static enum side side_of(struct space *s, struct space *child, const struct arrival *arrival, uint64_t addr,
-                         bool was_out)
+/* Where the page was before. */
+static uint64_t left_by(const struct arrival *arrival, uint64_t addr)
 {
-        uint64_t from = addr - arrival->event->to + arrival->event->start;
-        int64_t r;
-        int inherited;
+        return addr - arrival->event->to + arrival->event->start;
+}
 
-        if (arrival->chained || (ptable_get(&child->table, from) & PAGE_BARE) || event_is_noted(child, from) ||
-            event_is_noted(child, addr))
-                return UNCLEAR;
-        r = child->port->ops->zeropage(child->port, from, PAGE_SIZE_);
-        if (r == -EEXIST)
-                return FORKED_BEFORE;
-        if (r < 0 && r != -ENOENT && r != -EINVAL)
-                return UNCLEAR;
+/* Whether other events are about the same places, or notes without a mark. */
+static bool is_obscure(struct space *child, const struct arrival *arrival, uint64_t addr)
+{
+        uint64_t from = left_by(arrival, addr);
+
+        return arrival->chained || (ptable_get(&child->table, from) & PAGE_BARE) || event_is_noted(child, from) ||
+               event_is_noted(child, addr);
+}
+
+/* Whether there is anything in the child: as port_ops.zeropage, which gives zeros where there is not. */
+static int64_t probe(struct space *child, uint64_t addr)
+{
+        int64_t r = child->port->ops->zeropage(child->port, addr, PAGE_SIZE_);
+
         if (r > 0)
-                event_drop_page(child, from, PAGE_NATIVE);
-        if (r > 0 && !was_out)
-                return UNCLEAR; /* it need not have been touched */
-        inherited = s->port->ops->inherited(s->port, addr);
-        return inherited < 0 ? UNCLEAR : inherited ? FORKED_AFTER : FORKED_BEFORE;
+                event_drop_page(child, addr, PAGE_NATIVE); /* what is noted, if anything, is not its own */
+        return r;
+}
+
+/*
+ * Whether there is a mark in the child's page tables: 1, 0, or negative when it cannot be told. As long as it is not
+ * known which process it is, an attempt to give zeros tells.
+ */
+static int has_mark(struct space *child, uint64_t addr)
+{
+        struct procfs_run run;
+        uint64_t next;
+        int64_t r = child->port->ops->marked(child->port, addr, addr + PAGE_SIZE_, &run, 1, &next);
+
+        if (r != -ESRCH)
+                return (int)r;
+        r = probe(child, addr);
+        return r == -EEXIST ? 1 : r > 0 || r == -ENOENT || r == -EINVAL ? 0 : (int)r;
+}
+
+/*
+ * Whether the program forked before it moved a page that is out, or after that. It has been out since before the fork
+ * (evict_kick() waits for children to be settled). Before: the child has it where it was, with a mark. If it is not
+ * there it may be memory that children do not get (MADV_DONTFORK, MADV_WIPEONFORK).
+ */
+static enum side side_of(struct space *s, struct space *child, const struct arrival *arrival, uint64_t addr)
+{
+        int r;
+
+        if (is_obscure(child, arrival, addr))
+                return UNCLEAR;
+        r = has_mark(child, left_by(arrival, addr));
+        if (r != 0)
+                return r > 0 ? FORKED_BEFORE : UNCLEAR;
+        r = s->port->ops->inherited(s->port, addr);
+        return r < 0 ? UNCLEAR : r ? FORKED_AFTER : FORKED_BEFORE;
 }
 
 /* The child has something else noted where a page has arrived. */
 static void decide(struct space *s, struct space *child, const struct arrival *arrival, uint64_t addr)
 {
-        switch (arrival ? side_of(s, child, arrival, addr, true) : UNCLEAR) {
+        switch (arrival ? side_of(s, child, arrival, addr) : UNCLEAR) {
         case FORKED_BEFORE:
                 return;
         case FORKED_AFTER:
@@ -220,26 +250,28 @@ struct space *event_fork(struct space *s, int fd, bool half_done)
 }
 
 /*
- * The parent has nothing at a place that something was moved to. The child has what is noted of it, if it was made
- * before; or what has come there, and then a mark is one that was left over from a page that was discarded.
+ * The parent has nothing that is out at a place that something was moved to. The child has what is noted of it, if it
+ * was made before; or what has come there, and then a mark is one that was left over from a page that was discarded.
+ * That it is not left over only what is still where it came from shows.
  */
+static bool is_replaced(struct space *s, struct space *child, const struct arrival *arrival, uint64_t addr)
+{
+        uint64_t from = left_by(arrival, addr);
+
+        if (!s->stray_marks && !region_touches(&s->unmark, from, from + PAGE_SIZE_))
+                return false;
+        if (has_mark(child, addr) == 0)
+                return false; /* then it has not what is noted, and that is seen when it is wanted */
+        return is_obscure(child, arrival, addr) || probe(child, from) != -EEXIST;
+}
+
 static void doubt_replaced(struct space *s, struct space *child, const struct arrival *arrival, uint64_t end)
 {
-        if (!s->stray_marks && !s->unmark.n)
-                return;
         for (uint64_t a = ptable_next(&child->table, arrival->event->to, end); a < end;
-             a = ptable_next(&child->table, a + PAGE_SIZE_, end)) {
-                enum side side;
-
-                if (page_state(ptable_get(&s->table, a)) != PAGE_NATIVE ||
-                    page_state(ptable_get(&child->table, a)) == PAGE_POISONED)
-                        continue;
-                side = side_of(s, child, arrival, a, false);
-                if (side == UNCLEAR)
+             a = ptable_next(&child->table, a + PAGE_SIZE_, end))
+                if (page_state(ptable_get(&s->table, a)) == PAGE_NATIVE &&
+                    page_state(ptable_get(&child->table, a)) != PAGE_POISONED && is_replaced(s, child, arrival, a))
                         lose(s, child, a);
-                else if (side == FORKED_AFTER)
-                        event_drop_page(child, a, PAGE_NATIVE);
-        }
 }
 
 void event_fork_more(struct space *s, struct space *child, const struct order_event *e, bool chained)

@@ -128,7 +128,7 @@ void evict_kick(struct space *s)
         bool posted = false;
 
         /* What a child's parent has yet to tell is about what the child had, and not about what was taken out since. */
-        if (s->dying || event_is_unsettled(s) || event_are_waiting(s) || s->unwritten)
+        if (s->dying || event_is_unsettled(s) || s->journal.n_children || event_are_waiting(s) || s->unwritten)
                 return;
         if (s->futile_until) {
                 if (s->port->ops->now(s->port) < s->futile_until)
