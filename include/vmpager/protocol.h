@@ -110,8 +110,8 @@ struct vmpager_register {
         struct vmpager_hdr hdr;
         uint64_t staging;    /* address of the staging area */
         uint32_t reserved;
-        uint32_t n_excluded; /* memory that must never be registered: the agent's own. The first begins with a
-                              * page that nobody touches, and is at the same place in forked children */
+        uint32_t n_excluded; /* memory that must never be registered: the agent's own. The first begins with
+                              * two pages of one mapping that nobody touches, at the same place in forked children */
         struct vmpager_range excluded[VMPAGER_MAX_EXCLUDED];
 };
 

@@ -133,8 +133,11 @@ static int port_marked(struct port *p, uint64_t start, uint64_t end, struct proc
 
 static bool port_alone(struct port *p)
 {
-        const struct session *s = session_of(p);
-        int n = s->proc.dir < 0 ? -ESRCH : procfs_threads(&s->proc);
+        struct session *s = session_of(p);
+        int n;
+
+        unattended_identify(s);
+        n = s->proc.dir < 0 ? -ESRCH : procfs_threads(&s->proc);
 
         return n > 0 && n <= (s->state == SESSION_PAGED ? 2 : 1);
 }

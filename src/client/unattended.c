@@ -3,11 +3,13 @@
  * Which process a userfaultfd belongs to is not to be had from the kernel directly. It is found out by an experiment:
  * a page that nobody touches, in memory that the library keeps for itself at the same address in all children, is
  * marked by the userfaultfd, and looked at in /proc/PID/pagemap. A process that pretends to be another would have to
- * guess when it is marked and when not, RIDDLES times.
+ * guess when it is marked and when not, RIDDLES times. While the process forks nothing can be marked; then the page is
+ * registered, or not, which divides its mapping in two. (Not always: a program can have as many mappings as it may.)
  */
 #include "client/unattended.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -35,6 +37,17 @@ static uint64_t probe_of(const struct session *s)
         return s->space.n_excluded ? s->space.excluded[0].start : 0;
 }
 
+/* A way to give the probe a sign, and to see whether it is there. */
+struct sign {
+        int (*give)(int uffd, uint64_t probe, bool sign); /* 0 or a negative errno */
+        bool (*is_seen)(const struct procfs *p, uint64_t probe);
+};
+
+static int mark(int uffd, uint64_t probe, bool sign)
+{
+        return sign ? uffd_mark(uffd, probe, PAGE_SIZE_) : uffd_unmark(uffd, probe, PAGE_SIZE_);
+}
+
 static bool is_marked(const struct procfs *p, uint64_t probe)
 {
         struct procfs_run run;
@@ -43,36 +56,54 @@ static bool is_marked(const struct procfs *p, uint64_t probe)
         return procfs_marked(p, probe, probe + PAGE_SIZE_, &run, 1, &next) == 1;
 }
 
-/* Whether the process has the memory that the userfaultfd is for. The probe is registered. */
-static bool has_memory(const struct session *s, const struct procfs *p)
+static int divide(int uffd, uint64_t probe, bool sign)
+{
+        return sign ? uffd_register(uffd, probe, PAGE_SIZE_) : uffd_unregister(uffd, probe, PAGE_SIZE_);
+}
+
+static bool is_divided(const struct procfs *p, uint64_t probe)
+{
+        uint64_t end;
+
+        return procfs_mapping_end(p, probe, &end) == 0 && end == probe + PAGE_SIZE_;
+}
+
+static const struct sign by_mark = { mark, is_marked }, by_division = { divide, is_divided };
+
+/* Whether the process has the memory that the userfaultfd is for: 1, 0, or negative when a sign cannot be given. */
+static int ask(const struct session *s, const struct procfs *p, const struct sign *by)
 {
         uint64_t probe = probe_of(s);
         uint32_t riddle = 0;
 
         if (getrandom(&riddle, sizeof(riddle), 0) != sizeof(riddle))
-                return false;
+                return -errno;
         for (unsigned i = 0; i < RIDDLES; i++) {
-                bool mark = riddle >> i & 1;
-                int r = mark ? uffd_mark(s->uffd, probe, PAGE_SIZE_) : uffd_unmark(s->uffd, probe, PAGE_SIZE_);
+                bool sign = riddle >> i & 1;
+                int r = by->give(s->uffd, probe, sign);
 
-                if (r < 0 || is_marked(p, probe) != mark)
-                        return false;
+                if (r < 0)
+                        return r;
+                if (by->is_seen(p, probe) != sign)
+                        return 0;
         }
-        return true;
+        return 1;
 }
 
 /* Registers the probe around the question. */
 static bool is_its_memory(const struct session *s, const struct procfs *p)
 {
         uint64_t probe = probe_of(s);
-        bool yes;
+        int r;
 
         if (!probe || uffd_register(s->uffd, probe, PAGE_SIZE_) < 0)
                 return false;
-        yes = has_memory(s, p);
+        r = ask(s, p, &by_mark);
+        if (r == -EAGAIN)
+                r = ask(s, p, &by_division);
         uffd_unmark(s->uffd, probe, PAGE_SIZE_);
         uffd_unregister(s->uffd, probe, PAGE_SIZE_);
-        return yes;
+        return r == 1;
 }
 
 /* The process is this one: from now on it can be looked at, and its end is seen. */

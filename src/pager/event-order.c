@@ -122,7 +122,7 @@ static void carry_out_fork(struct space *s, int fd, bool half_done)
         }
         if (!bug(SETTLED_EARLY))
                 child->unsettled = s;
-        child->of_one_thread = s->port->ops->alone(s->port);
+        child->of_one_thread = s->forks_alone || s->port->ops->alone(s->port);
         j->child[j->n_children++] = child;
 }
 

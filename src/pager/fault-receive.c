@@ -117,6 +117,8 @@ void fault_receive(struct space *s)
                 return;
         }
         s->read_pending = false;
+        /* Reading of a fork lets it return, and its process may have ended a moment later. */
+        s->forks_alone = atomic_load(&s->ring->forks) && s->port->ops->alone(s->port);
         n = s->port->ops->read(s->port, msg, MESSAGES);
         if (bug(FAULTS_FIRST) && n > 0)
                 act_on_faults(s, msg, n, s->port->ops->now(s->port));

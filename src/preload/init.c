@@ -8,7 +8,9 @@
  * The agent's memory is one reservation, in which pages that nobody can touch keep the parts from being
  * merged with each other or with a neighbour of the program's:
  *
- *     | guard | struct agent | guard | stack, with the thread's TLS on top | guard | staging | guard |
+ *     | probe | struct agent | guard | stack, with the thread's TLS on top | guard | staging | guard |
+ *
+ * The probe is a guard by which vmpagerd finds out which process it has to do with (protocol.h, VMPAGER_REGISTER).
  *
  * The socket is, in this order: what VMPAGER_SOCKET names; vmpager.sock beside the name under which the
  * library was loaded (a private daemon's directory holds a link to the library, so that the program's
@@ -46,6 +48,7 @@ extern const char vmpager_no_preload[] __attribute__((weak, visibility("default"
 #define STACK_LAST  ((size_t)64 << 20)
 
 #define GUARD           ((size_t)VMPAGER_PAGE)
+#define PROBE           ((size_t)2 * VMPAGER_PAGE)
 #define ADVICE_OPTIONAL "set VMPAGER_OPTIONAL=1 to run it without vmpager"
 
 /* Why the constructor itself gave up; error is an errno or 0. */
@@ -128,21 +131,21 @@ static struct agent *init_map(uint8_t *at, size_t stack_bytes)
 {
         size_t state = init_round(sizeof(struct agent));
         size_t staging = (size_t)VMPAGER_BATCH_PAGES * VMPAGER_PAGE;
-        size_t bytes = GUARD + state + GUARD + stack_bytes + GUARD + staging + GUARD;
+        size_t bytes = PROBE + state + GUARD + stack_bytes + GUARD + staging + GUARD;
         uint8_t *base =
                 mmap(at, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | (at ? MAP_FIXED : 0), -1, 0);
-        uint8_t *stack = base + GUARD + state + GUARD;
+        uint8_t *stack = base + PROBE + state + GUARD;
 
         if (base == MAP_FAILED)
                 return NULL;
         prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, base, bytes, "vmpager");
-        if (!init_part(base + GUARD, state) || !init_part(stack, stack_bytes)) {
+        if (!init_part(base + PROBE, state) || !init_part(stack, stack_bytes)) {
                 munmap(base, bytes);
                 return NULL;
         }
 
         /* In any child it is all zeros, and says that there is no agent. */
-        struct agent *a = (struct agent *)(base + GUARD);
+        struct agent *a = (struct agent *)(base + PROBE);
         madvise(a, state, MADV_WIPEONFORK);
         a->own = (struct vmpager_range){ (uintptr_t)base, (uintptr_t)base + bytes };
         a->stack = stack;

@@ -204,6 +204,41 @@ int procfs_mappings(const struct procfs *p, int (*fn)(const struct procfs_mappin
         return known ? r : read_mappings(fd, fn, arg);
 }
 
+struct place {
+        uint64_t addr, end;
+};
+
+static int find_place(const struct procfs_mapping *m, void *arg)
+{
+        struct place *place = arg;
+
+        if (m->end <= place->addr)
+                return 0;
+        if (m->start > place->addr)
+                return -ENOENT;
+        place->end = m->end;
+        return 1;
+}
+
+int procfs_mapping_end(const struct procfs *p, uint64_t addr, uint64_t *end)
+{
+        _cleanup_(closep) int fd = open_maps(p, "maps");
+        struct place place = { .addr = addr };
+        struct procfs_mapping m;
+        char name[NAME_BUFFER];
+        int r;
+
+        if (fd < 0)
+                return fd;
+        r = query(fd, addr, &m, name, sizeof(name));
+        if (r == 0)
+                r = find_place(&m, &place);
+        else if (r == -ENOTTY)
+                r = read_mappings(fd, find_place, &place);
+        *end = place.end;
+        return r == 1 ? 0 : r < 0 ? r : -ENOENT;
+}
+
 /* The flags of one mapping, "VmFlags: rd wr mr ...". */
 static bool has_flag(const char *flags, const char *flag)
 {

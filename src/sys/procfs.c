@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -305,14 +306,28 @@ int procfs_children(const struct procfs *p, pid_t *out, unsigned max)
         return (int)n;
 }
 
-/* Each has a folder in it. */
+/* proc_pid_stat(5): flags (the kernel's PF_EXITING), num_threads, signal. */
 int procfs_threads(const struct procfs *p)
 {
-        struct stat st;
+        _cleanup_(closep) int fd = procfs_open_in(p->dir, "stat");
+        const unsigned long exiting = 4, killed = 1ul << (SIGKILL - 1);
+        unsigned long flags, signals;
+        char text[1024], *at;
+        int threads;
+        ssize_t n;
 
-        if (fstatat(p->dir, "task", &st, 0) < 0)
-                return gone(-errno);
-        return (int)st.st_nlink - 2;
+        if (fd < 0)
+                return fd;
+        n = read_text(fd, text, sizeof(text));
+        if (n < 0)
+                return (int)n;
+        at = strrchr(text, ')'); /* the name before it may hold anything */
+        if (!at || sscanf(at,
+                          ") %*c %*d %*d %*d %*d %*d %lu %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %d %*d %*u %*u "
+                          "%*d %*u %*u %*u %*u %*u %*u %lu",
+                          &flags, &threads, &signals) != 3)
+                return -EIO;
+        return (flags & exiting) || (signals & killed) ? -ESRCH : threads;
 }
 
 int procfs_comm(const struct procfs *p, char buf[16])
@@ -345,7 +360,7 @@ int procfs_parent(pid_t pid, pid_t *out)
         n = read_text(fd, text, sizeof(text));
         if (n < 0)
                 return (int)n;
-        at = strrchr(text, ')'); /* the name before it may hold anything, proc_pid_stat(5) */
+        at = strrchr(text, ')');
         if (!at || sscanf(at, ") %*c %d", &parent) != 1)
                 return -EIO;
         *out = parent;

@@ -55,6 +55,9 @@ struct procfs_mapping {
  */
 int procfs_mappings(const struct procfs *p, int (*fn)(const struct procfs_mapping *m, void *arg), void *arg);
 
+/* Where the mapping that addr is in ends. Returns 0 or a negative errno: -ENOENT there is none, -ESRCH it is gone. */
+int procfs_mapping_end(const struct procfs *p, uint64_t addr, uint64_t *end);
+
 /*
  * Calls fn for what the kernel itself reads and writes at the end of each of its threads, as long as it returns 0:
  * [start, end) in the process's memory. Returns what fn returned, or a negative errno. Needs CAP_SYS_PTRACE for what
@@ -109,7 +112,10 @@ int procfs_inherited(const struct procfs *p, uint64_t addr);
  */
 int procfs_children(const struct procfs *p, pid_t *out, unsigned max);
 
-/* How many threads it has, or a negative errno. */
+/*
+ * How many threads it has, or a negative errno: -ESRCH also when it is ending, since those that go first are not counted
+ * any more, although they may have been in the middle of something.
+ */
 int procfs_threads(const struct procfs *p);
 
 /* Short name of the process (comm), and its parent's pid. Both return 0 or a negative errno. */

@@ -7,6 +7,8 @@
  *     fork     fork(3)
  *     raw      clone(2) by itself: the library does not know of them
  *     orphan   fork(3), and each parent but the first ends before its child looks
+ *     raworphan  both, and other threads write to memory of their own and discard it all the time; there
+ *              is memory that children do not get as it is, too
  *     threads  fork(3), while other threads write to memory of their own
  *     late     as raw, and the child looks when there is a file "go"
  *     many     fork(3), and each child looks at, and writes to, a sixteenth of the pages
@@ -32,10 +34,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PAGE    4096u
-#define WORDS   (PAGE / sizeof(uint64_t))
-#define THREADS 3
-#define SHARE   16u /* of the pages, with many */
+#define PAGE       4096u
+#define WORDS      (PAGE / sizeof(uint64_t))
+#define THREADS    3
+#define DISCARD    (16u * PAGE)
+#define MOST_FRESH 64u
+#define SHARE      16u /* of the pages, with many */
 
 /* Shared between all processes, and never paged. */
 struct board {
@@ -46,6 +50,7 @@ struct board {
 static struct board *board;
 static uint64_t *memory;
 static size_t pages;
+static char *fresh;
 static uint32_t *version; /* of each page; private to a process, in memory that is paged as well */
 static const char *how;
 static uint64_t seed;
@@ -88,7 +93,7 @@ static bool check(const char *when)
 
 static pid_t make_child(void)
 {
-        if (strcmp(how, "raw") == 0 || strcmp(how, "late") == 0)
+        if (strcmp(how, "raw") == 0 || strcmp(how, "late") == 0 || strcmp(how, "raworphan") == 0)
                 return (pid_t)syscall(SYS_clone, SIGCHLD, 0, NULL, NULL, 0);
         return fork();
 }
@@ -136,7 +141,7 @@ static void write_some(uint64_t salt)
 
 static void live(unsigned depth, unsigned number)
 {
-        bool orphan = strcmp(how, "orphan") == 0;
+        bool orphan = strcmp(how, "orphan") == 0 || strcmp(how, "raworphan") == 0;
 
         while (strcmp(how, "late") == 0 && access("go", F_OK) < 0)
                 usleep(1000);
@@ -146,6 +151,9 @@ static void live(unsigned depth, unsigned number)
         }
         if (orphan && depth > 0) {
                 make_children(1, depth - 1);
+                /* When it has that page its pager has seen that it forked, and which process it is. */
+                if (fresh)
+                        fresh[(number + 1) % MOST_FRESH * PAGE] = 1;
                 atomic_fetch_add(&board->right, 1);
                 atomic_fetch_add(&board->ended, 1);
                 return;
@@ -179,6 +187,9 @@ static void *busy(void *arg)
                 for (size_t i = 0; i < bytes / 8; i += WORDS)
                         if (own[i] != (i ^ round) && atomic_fetch_add(&board->wrong, 1) == 0)
                                 snprintf(board->line, sizeof(board->line), "a thread's word %zu is wrong", i);
+                for (size_t i = 0; strcmp(how, "raworphan") == 0 && i < bytes; i += DISCARD)
+                        if (madvise((char *)own + i, i + DISCARD < bytes ? DISCARD : bytes - i, MADV_DONTNEED) < 0)
+                                atomic_fetch_add(&board->wrong, 1);
                 round++;
         }
         return NULL;
@@ -221,21 +232,35 @@ static void spawn_all(void)
         check_status("fork and exec", status);
 }
 
+/* Memory that is out in the first process, and not in its children; and some that none of them has touched. */
+static bool fill_wiped(size_t bytes)
+{
+        char *wiped = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+        if (wiped == MAP_FAILED || madvise(wiped, bytes, MADV_WIPEONFORK) < 0)
+                return false;
+        memset(wiped, 1, bytes);
+        fresh = mmap(NULL, MOST_FRESH * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        return fresh != MAP_FAILED;
+}
+
 int main(int argc, char **argv)
 {
         pthread_t thread[THREADS];
+        bool threads;
         unsigned children, depth, all;
         char reaper[32];
 
         if (argc < 5) {
-                fprintf(stderr,
-                        "usage: fork-verify MIB CHILDREN DEPTH fork|raw|late|orphan|threads|many|spawn [SEED]\n");
+                fprintf(stderr, "usage: fork-verify MIB CHILDREN DEPTH "
+                                "fork|raw|late|orphan|raworphan|threads|many|spawn [SEED]\n");
                 return 2;
         }
         pages = (size_t)strtoul(argv[1], NULL, 10) << 8;
         children = (unsigned)strtoul(argv[2], NULL, 10);
         depth = (unsigned)strtoul(argv[3], NULL, 10);
         how = argv[4];
+        threads = strcmp(how, "threads") == 0 || strcmp(how, "raworphan") == 0;
         seed = argc > 5 ? strtoull(argv[5], NULL, 10) : 1;
         prctl(PR_SET_CHILD_SUBREAPER, 1);
         snprintf(reaper, sizeof(reaper), "%d", (int)getpid());
@@ -245,9 +270,11 @@ int main(int argc, char **argv)
         version = calloc(pages, sizeof(*version));
         if (board == MAP_FAILED || memory == MAP_FAILED || !version)
                 return 2;
+        if (strcmp(how, "raworphan") == 0 && !fill_wiped(pages / 4 * PAGE))
+                return 2;
         for (size_t page = 0; page < pages; page++)
                 write_page(page, (uint32_t)seed);
-        for (int i = 0; strcmp(how, "threads") == 0 && i < THREADS; i++)
+        for (int i = 0; threads && i < THREADS; i++)
                 pthread_create(&thread[i], NULL, busy, (void *)(uintptr_t)(i + 1));
 
         if (strcmp(how, "spawn") == 0) {
@@ -266,7 +293,7 @@ int main(int argc, char **argv)
         wait_for_ended(all);
         reap();
         atomic_store(&stop, true);
-        for (int i = 0; strcmp(how, "threads") == 0 && i < THREADS; i++)
+        for (int i = 0; threads && i < THREADS; i++)
                 pthread_join(thread[i], NULL);
         if (board->wrong || board->right != all) {
                 fprintf(stderr, "fork-verify: %u of %u right, %u wrong: %s\n", board->right, all, board->wrong,

@@ -42,6 +42,7 @@ for workers in 1 2; do
         family "200 children at once" 16M 24 200 0 many
         family "spawn, vfork, system, popen, exec" 32M 48 10 0 spawn
         family "children that the library does not know of" 32M 48 2 1 raw
+        family "such children that end at once, among busy threads" 32M 32 20 1 raworphan
         check_num "processes without an agent" "$(json stats.json '[.clients[] | select(.agent | not)] | length')" -ge 1
 
         wait_for 20 no_clients

@@ -67,6 +67,7 @@ static int port_read(struct port *port, struct uffd_msg *msgs, unsigned n)
 
         ck_assert_msg(atomic_load(&r->ring->moving) == 0, "read while the agent moves pages");
         r->reads++;
+        r->alone = r->alone && !r->ends;
         for (unsigned events = 0; events < 2; events++) {
                 kept = 0;
                 for (unsigned i = 0; i < r->n_msgs; i++)

@@ -440,6 +440,29 @@ START_TEST(test_orphan)
 }
 END_TEST
 
+/*
+ * The parent ends as soon as its fork has returned. What it has without a mark may be memory that children do not get,
+ * and is if the program had no other thread that can have moved it; _i: it had.
+ */
+START_TEST(test_parent_gone_at_once)
+{
+        struct rig *r = rig_at(STORED), *child = rig_child(r);
+
+        atomic_store(&r->ring->forks, 1);
+        r->alone = !_i;
+        r->ends = r->changing = true;
+        rig_fork(r);
+        child->page[0].marked = false;
+        rig_receive(r);
+        rig_end(r);
+        touch_all(child);
+        settle(r);
+        ck_assert_uint_eq(child->killed, _i ? 1 : 0);
+        ck_assert(_i || (rig_holds(child, 0, 0) && rig_holds_many(child, 1, N - 1, 1)));
+        rig_free(r);
+}
+END_TEST
+
 /* The thread that forks touches memory at the limit, while the agent is kept from what was ordered. */
 START_TEST(test_fault_of_who_forks)
 {
@@ -534,6 +557,7 @@ int main(void)
         tcase_add_loop_test(tc, test_discarded_meanwhile, 0, 2);
         tcase_add_loop_test(tc, test_at_once, 0, 2);
         tcase_add_loop_test(tc, test_orphan, 0, 2);
+        tcase_add_loop_test(tc, test_parent_gone_at_once, 0, 2);
         tcase_add_test(tc, test_fault_of_who_forks);
         tcase_add_test(tc, test_shared);
         tcase_add_test(tc, test_counts_seldom);

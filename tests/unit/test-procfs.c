@@ -652,6 +652,28 @@ START_TEST(test_threads)
 }
 END_TEST
 
+/* What has ended, or is about to, is not said to have one thread because its others were quicker. */
+START_TEST(test_threads_of_ended)
+{
+        struct procfs p = PROCFS_NONE;
+        pid_t pid = fork();
+        int pidfd;
+
+        if (pid == 0)
+                for (;;)
+                        pause();
+        pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+        ck_assert_int_eq(procfs_open(&p, pid, pidfd), 0);
+        ck_assert_int_eq(procfs_threads(&p), 1);
+        ck_assert_int_eq(kill(pid, SIGKILL), 0);
+        ck_assert_int_eq(procfs_threads(&p), -ESRCH);
+        ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+        ck_assert_int_eq(procfs_threads(&p), -ESRCH);
+        procfs_close(&p);
+        close(pidfd);
+}
+END_TEST
+
 /* PR_SET_VMA_ANON_NAME needs CONFIG_ANON_VMA_NAME. */
 static bool names_supported(void)
 {
@@ -677,6 +699,7 @@ int main(void)
         tcase_add_test(tc, test_headless);
         tcase_add_test(tc, test_memory);
         tcase_add_test(tc, test_threads);
+        tcase_add_test(tc, test_threads_of_ended);
         tcase_add_test(tc, test_mapping_kinds);
         tcase_add_test(tc, test_mapping_walk);
         tcase_add_test(tc, test_mapping_text);
