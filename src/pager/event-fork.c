@@ -315,15 +315,17 @@ static bool all_are_marked(struct space *s)
              a = ptable_next(&s->table, a + PAGE_SIZE_, PTABLE_END)) {
                 enum page_state state = page_state(ptable_get(&s->table, a));
 
-                if (state != PAGE_CLEARED && state != PAGE_POISONED && !is_marked(s, a))
+                if (state != PAGE_CLEARED && !is_marked(s, a))
                         return false;
         }
         return true;
 }
 
+/* A page that is lost may be anywhere. */
 bool event_fork_trust(struct space *s)
 {
-        bool right = bug(ORPHAN_TRUSTED) || (!s->bereft && !s->table.bare && all_are_marked(s));
+        bool is_where_noted = !s->bereft && !s->table.bare && !s->table.count[PAGE_POISONED];
+        bool right = bug(ORPHAN_TRUSTED) || (is_where_noted && all_are_marked(s));
 
         if (!right)
                 s->port->ops->kill(s->port, "its parent ended when it had forked it and was changing its memory, and "

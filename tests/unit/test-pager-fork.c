@@ -366,6 +366,36 @@ START_TEST(test_moved_onto)
 }
 END_TEST
 
+/* What another thread moves to where something is out it has mapped after the fork: the child has nothing there. */
+START_TEST(test_new_moved_onto)
+{
+        struct rig *r = rig_at(STORED), *child = rig_child(r);
+
+        rig_put_many(r, 300, 5, 9);
+        rig_evict_to(r, 300, 5, PAGE_STORED);
+        rig_put_many(r, 310, 5, 7);
+        r->space.stray_marks = 5;
+        r->changing = true;
+        rig_fork(r);
+        for (unsigned i = 310; i < 315; i++)
+                child->page[i].mapped = child->page[i].present = false;
+        rig_receive(r);
+        rig_unmap(r, 300, 5);
+        rig_remap(r, 310, 300, 5);
+        rig_receive(r);
+        rig_unmap_echo(r, 310, 5);
+        rig_receive(r);
+        r->changing = false;
+        settle(r);
+        for (unsigned i = 300; i < 305; i++)
+                rig_touch(child, i);
+        settle(r);
+        for (unsigned i = 300; i < 305; i++)
+                ck_assert(child->page[i].poisoned || rig_holds(child, i, 9));
+        rig_free(r);
+}
+END_TEST
+
 /* Another thread discards or unmaps while the program forks, and its event is read first: the child has the pages. */
 START_TEST(test_discarded_meanwhile)
 {
@@ -554,6 +584,7 @@ int main(void)
         tcase_add_loop_test(tc, test_hole, 0, 2);
         tcase_add_loop_test(tc, test_in_journal, 0, 4);
         tcase_add_loop_test(tc, test_moved_onto, 0, 2 * N_HIDDEN);
+        tcase_add_test(tc, test_new_moved_onto);
         tcase_add_loop_test(tc, test_discarded_meanwhile, 0, 2);
         tcase_add_loop_test(tc, test_at_once, 0, 2);
         tcase_add_loop_test(tc, test_orphan, 0, 2);
