@@ -354,8 +354,14 @@ static inline void *remap(struct actor *a, struct region *r, uint64_t pages, int
                 atomic_fetch_add(&board->efaults, first);
                 if (flags & MREMAP_FIXED)
                         return p;
-                if (now_ms() > until)
-                        tell_error(a, r, "mremap, for 5 s");
+                if (now_ms() > until) {
+                        if (!r->forked)
+                                tell_error(a, r, "mremap, for 5 s");
+                        /* Its parent's was registered in part when it forked. The kernel never joins a child's. */
+                        atomic_fetch_add(&board->parted, 1);
+                        r->split = true;
+                        return p;
+                }
                 usleep(1000);
         }
 }

@@ -56,6 +56,7 @@ struct region {
         uint64_t id;
         bool split;  /* may be several mappings for the kernel, so that mremap(2) answers EFAULT */
         bool locked; /* some pages are */
+        bool forked; /* and not mapped anew since */
         uint64_t *stamp;
         uint8_t *marks;
         struct past past[PAST];
@@ -85,7 +86,7 @@ struct board {
         uint64_t end_ms;
         _Atomic uint64_t left[LEFT]; /* addresses that regions are leaving; 0: none */
         _Atomic uint64_t count[MAX_OPS];
-        _Atomic uint64_t verified, written, children, execs, births, efaults, moves, lost, healed, refused;
+        _Atomic uint64_t verified, written, children, execs, births, efaults, moves, lost, healed, refused, parted;
         struct actor actor[MAX_ACTORS];
 };
 
@@ -359,7 +360,7 @@ static inline void new_region(struct actor *a, struct region *r, uint8_t *base, 
         r->base = base;
         r->pages = pages;
         r->id = (uint64_t)a->writer << 8 | (++a->regions_made & 0xff);
-        r->split = r->locked = false;
+        r->split = r->locked = r->forked = false;
         set_pages(r, 0, pages, 0, 0);
 }
 

@@ -46,7 +46,9 @@ static void note_doubts(struct sim_client *child)
 
         for (unsigned i = 0; i < SIM_PAGES; i++) {
                 page_entry e = current->paged ? ptable_get(&current->space.table, sim_address(i)) : 0;
-                bool half_done = page_state(e) == PAGE_EVICTING && current->mm.pte[i].kind == PTE_NONE;
+                /* What is there now need not be what the agent has taken. */
+                bool half_done =
+                        page_state(e) == PAGE_EVICTING && (current->changed[i] || current->mm.pte[i].kind == PTE_NONE);
 
                 child->unmarked[i] = half_done || (e & PAGE_BARE) || (inherits && current->unmarked[i]);
                 child->doubtful[i] = current->moved_to[i] || current->doubtful[i] ||
