@@ -2,10 +2,10 @@
 /*
  * REMOVE and UNMAP are carried out as they are read where nothing is held of their pages. All others, and what is read
  * after one, are written down, until the kernel says that nothing is changing any more (event-order.c). Even the first
- * can be about a mapping that came where an mremap() took pages away and has not told of it: munmap() tells of the whole
- * of its range, whether all of it is registered or not. Until then what is noted of those ranges is older than the
- * client: faults and fetches there wait, nothing is evicted and nothing registered. Little of it could be done in any
- * case: the kernel refuses COPY and MOVE while something is changing.
+ * can be about a mapping that came where an mremap() took pages away and has not told of it: munmap() tells of the
+ * whole of its range, whether all of it is registered or not. Until then what is noted of those ranges is older than
+ * the client: faults and fetches there wait, nothing is evicted and nothing registered. Little of it could be done in
+ * any case: the kernel refuses COPY and MOVE while something is changing.
  */
 #include "pager/event.h"
 

@@ -113,8 +113,8 @@ int procfs_inherited(const struct procfs *p, uint64_t addr);
 int procfs_children(const struct procfs *p, pid_t *out, unsigned max);
 
 /*
- * How many threads it has, or a negative errno: -ESRCH also when it is ending, since those that go first are not counted
- * any more, although they may have been in the middle of something.
+ * How many threads it has, or a negative errno: -ESRCH also when it is ending, since those that go first are not
+ * counted any more, although they may have been in the middle of something.
  */
 int procfs_threads(const struct procfs *p);
 

@@ -19,7 +19,7 @@
 
 int main(int argc, char **argv)
 {
-        struct sim_options o = sim_options_parse(argc, argv, 10000000);
+        struct sim_options o = sim_options_parse(argc, argv, 20000000);
         bool good;
 
         hunt_begin();
