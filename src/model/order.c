@@ -14,7 +14,10 @@
  *
  * No event tells of a mapping that grew in place, or that has only just been registered. So it is tried with
  * suspicion as well: any place may have been occupied, any mapping may have grown over what was freed. Nothing was
- * taken out of such memory, which the page tables show.
+ * taken out of such memory, which the page tables show. And what is moved is one mapping, without a hole: only in the
+ * end it is tried that a hole was grown over and belongs to its neighbours again. Of several orders with the same
+ * outcome the one that needs the least of this is the answer: a child that is forked meanwhile has what was there on
+ * the way.
  *
  * Not told apart are several mappings that grow in place one after the other while the events of calls from before are
  * still to come, what is left by MREMAP_DONTUNMAP being unmapped then, and a mapping that has grown over what was moved
@@ -40,6 +43,7 @@ struct trial {
         uint32_t n_order;
         uint32_t first;            /* all before it are done */
         struct region_set certain; /* occupied */
+        struct region_set gone;    /* free for certain, but for what has grown since */
         struct pieces pieces;
         uint32_t *considered; /* by event: up to where it was decided of each event whether it made room for it */
 };
@@ -51,6 +55,7 @@ struct search {
         unsigned trials;
         bool conflict;    /* the order matters */
         bool suspicious;  /* more may have been mapped than is certain */
+        bool refills;     /* and what has grown over a hole may be one with its neighbours */
         bool ambiguous;   /* two outcomes agree with the page tables */
         bool unfinished;  /* not all that is likely was tried */
         uint64_t verdict; /* on the outcome; 0: none */
@@ -143,10 +148,20 @@ static bool is_decided(const struct search *s, const struct trial *t, uint32_t m
         return false;
 }
 
+/* A REMAP of what is not there any more. */
+static bool source_is_gone(const struct search *s, const struct trial *t, uint32_t m)
+{
+        const struct order_event *out = &s->q->events[m];
+
+        return !s->refills && out->kind == ORDER_REMAP && region_touches(&t->gone, out->start, out->end);
+}
+
 static bool has_room(const struct search *s, const struct trial *t, uint32_t m)
 {
         uint32_t j = undecided(s, t, m);
 
+        if (source_is_gone(s, t, m))
+                return false;
         if (target_is_taken(s, t, m) || is_decided(s, t, m))
                 return false;
         for (; j < s->q->n; j++)
@@ -195,11 +210,15 @@ static int carry_out(const struct search *s, struct trial *t, uint32_t e)
                 return pieces_discard(&t->pieces, event->start, event->end);
         case ORDER_UNMAP:
                 return pieces_drop(&t->pieces, event->start, event->end) |
-                       region_remove(&t->certain, event->start, event->end);
+                       region_remove(&t->certain, event->start, event->end) |
+                       region_add(&t->gone, event->start, event->end);
         case ORDER_REMAP:
                 r = pieces_move(&t->pieces, event->start, event->to, event->end - event->start) |
                     region_remove(&t->certain, event->start, event->end) |
                     region_add(&t->certain, event->to, target_end(event));
+                if (s->returned[e] != e) /* not MREMAP_DONTUNMAP */
+                        r |= region_add(&t->gone, event->start, event->end);
+                r |= region_remove(&t->gone, event->to, target_end(event));
                 break;
         }
         return r;
@@ -229,6 +248,7 @@ static void trial_clear(struct trial *t)
         free(t->order);
         free(t->considered);
         region_clear(&t->certain);
+        region_clear(&t->gone);
         pieces_clear(&t->pieces);
 }
 
@@ -265,7 +285,8 @@ static int trial_copy(struct trial *to, const struct trial *from, size_t n)
         memcpy(to->considered, from->considered, n * sizeof(*to->considered));
         to->n_order = from->n_order;
         to->first = from->first;
-        return copy_regions(&to->certain, &from->certain) | pieces_copy(&to->pieces, &from->pieces);
+        return copy_regions(&to->certain, &from->certain) | copy_regions(&to->gone, &from->gone) |
+               pieces_copy(&to->pieces, &from->pieces);
 }
 
 /* All is carried out: is this how it was? */
@@ -400,18 +421,19 @@ static int begin(const struct search *s, struct trial *t)
         return r;
 }
 
-static int look(struct search *s, bool suspicious)
+static int look(struct search *s, bool suspicious, bool refills)
 {
         struct trial t = { 0 };
         int r;
 
         s->suspicious = suspicious;
+        s->refills = refills;
         s->trials = 0;
         r = begin(s, &t);
         if (r == 0)
                 r = explore(s, &t);
         /* What was not tried speaks against a verdict, but suspicion needs no last word. */
-        s->unfinished |= too_long(s) && (!suspicious || s->verdict == 0);
+        s->unfinished |= too_long(s) && !suspicious;
         trial_clear(&t);
         return r;
 }
@@ -430,9 +452,9 @@ int order_find(const struct order_question *q, uint32_t *order, size_t *n_order)
         if (s.returned && s.pair) {
                 pair_up(&s);
                 s.conflict = has_conflict(&s);
-                r = look(&s, false);
-                if (r == 0 && s.conflict)
-                        r = look(&s, true);
+                r = look(&s, false, false);
+                for (unsigned i = 1; i < 4 && r == 0 && s.conflict; i++)
+                        r = look(&s, i & 1, i & 2);
         }
         free(s.returned);
         free(s.pair);
