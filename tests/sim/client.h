@@ -25,6 +25,7 @@ struct user_page {
         bool lazy;           /* by MADV_FREE: seeing the content does not mean that it stays */
         uint64_t written_at; /* the version that was written last */
         bool may_be_lost;    /* something was moved there in the parent while it forked, see event-fork.c */
+        unsigned at_fork;    /* where a child had it when it was forked, plus 1; 0: it is its own */
 };
 
 enum sim_life { LIFE_NONE, LIFE_UNBORN /* the fork is under way */, LIFE_RUNS /* or ended, if its memory is gone */ };

@@ -57,6 +57,14 @@ static void note_doubts(struct sim_client *child)
         }
 }
 
+/* What the child had there when it was forked may be lost to it, wherever it has moved it since. */
+static void doubt(struct sim_client *child, unsigned page)
+{
+        child->page[page].may_be_lost = child->doubtful[page] = true;
+        for (unsigned i = 0; i < SIM_PAGES; i++)
+                child->page[i].may_be_lost |= child->page[i].at_fork == page + 1;
+}
+
 static void note_change(struct sim_client *c, unsigned start, unsigned end, bool moved)
 {
         for (unsigned i = start; i < end; i++) {
@@ -70,7 +78,7 @@ static void note_change(struct sim_client *c, unsigned start, unsigned end, bool
                         continue;
                 for (unsigned i = start; i < end; i++)
                         if (moved || child->unmarked[i])
-                                child->page[i].may_be_lost = child->doubtful[i] = true;
+                                doubt(child, i);
                 note_change(child, start, end, moved);
         }
 }
@@ -100,7 +108,7 @@ void fork_note_end(const struct sim_client *parent)
 
                 for (unsigned i = 0; child->parent == parent && child->told && i < SIM_PAGES; i++)
                         if (child->unmarked[i])
-                                child->page[i].may_be_lost = child->doubtful[i] = true;
+                                doubt(child, i);
         }
 }
 

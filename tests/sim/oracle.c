@@ -123,5 +123,6 @@ void oracle_fork(struct sim_client *child)
 
                 u->busy = u->pinned = u->locked = false;
                 u->users = u->discards = 0;
+                u->at_fork = i + 1;
         }
 }
