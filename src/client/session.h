@@ -94,6 +94,19 @@ void session_process_ended(struct session *s);
 /* Ends a session: what it stored is dropped. */
 void session_end(struct session *s);
 
+/*
+ * Frees an ended session once nothing is under way for it; looks again soon while the store still has some of its
+ * memory. To be called when one of its operations has come back.
+ */
+void session_free_if_idle(struct session *s);
+
+/* Closes its socket. */
+void session_hang_up(struct session *s);
+
+/* Say what is to be called when something comes; by session_new(). */
+void session_talk_init(struct session *s);
+void session_watch_init(struct session *s);
+
 /* Sends REFUSE with a text to a client socket; it is not closed. */
 void session_refuse(int sock, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
