@@ -188,7 +188,11 @@ static inline void op_signal(struct actor *a, struct region *r)
                 tell_error(a, r, "sigaltstack, to disable");
 }
 
-/* SIGSEGV and SIGBUS are told like what is wrong. */
+/*
+ * SIGSEGV and SIGBUS are told like what is wrong. But what a child by clone(2) has where other threads of its parent
+ * moved memory at that moment cannot always be told, and then it is SIGBUS, and said in the log: the child ends, and is
+ * counted.
+ */
 static void on_fault(int number, siginfo_t *info, void *context)
 {
         const struct region *r = NULL;
@@ -196,6 +200,10 @@ static void on_fault(int number, siginfo_t *info, void *context)
         size_t length;
 
         (void)context;
+        if (number == SIGBUS && self && self->raw) {
+                atomic_fetch_add(&board->bereft, 1);
+                _exit(0);
+        }
         for (unsigned i = 0; self && i <= REGIONS; i++) {
                 const struct region *is = &self->region[i];
 

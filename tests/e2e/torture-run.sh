@@ -33,6 +33,9 @@ torture_paged() {
         echo "workers $1, seed $4: $(json stats.json '.clients | length') processes," \
                 "$(total stats.json .evicted_pages) pages evicted, $(total stats.json .faults.disk) read back"
         check_num "pages evicted from the first" "$(json stats.json '[.clients[].evicted_pages] | max')" -ge 1000
+        if ! grep -q 'lost something 0' out; then
+                grep -q 'a child of it loses page' vmpagerd.log || fail "a child got SIGBUS, and the log says nothing"
+        fi
         check_num "poisoned pages" "$(total stats.json .poisoned_pages)" -eq 0
         wait_for 20 torture_has_ended
         check_num "bytes in the store afterwards" "$(json after.json .store.disk_bytes)" -eq 0

@@ -562,9 +562,9 @@ static void report(void)
 {
         for (unsigned i = 0; i < N_OPS; i++)
                 printf("  %-24s %8lu\n", ops[i].name, board->count[i]);
-        printf("mremap %lu, EFAULT for a moment %lu, lost by it %lu, parted by a fork %lu, regions of several mappings "
-               "mapped anew %lu, wishes refused %lu\n",
-               board->moves, board->efaults, board->lost, board->parted, board->healed, board->refused);
+        printf("mremap %lu, EFAULT for a moment %lu, lost by it %lu, parted by a fork %lu, children by clone that "
+               "lost something %lu, regions of several mappings mapped anew %lu, wishes refused %lu\n",
+               board->moves, board->efaults, board->lost, board->parted, board->bereft, board->healed, board->refused);
         printf("pages written %lu, verified %lu, children %lu, execs %lu\n", board->written, board->verified,
                board->children, board->execs);
 }
@@ -603,6 +603,10 @@ int main(int argc, char **argv)
         if (is_exec)
                 return 0;
         report();
+        if (board->bereft > 1 + board->children / 20) {
+                printf("too many children have lost something\n");
+                return 1;
+        }
         if (board->parted > 1 + board->children / 100 || board->efaults > 10 + board->moves / 20) {
                 printf("too many EFAULT from mremap\n");
                 return 1;
