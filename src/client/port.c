@@ -126,6 +126,7 @@ static int port_present(struct port *p, uint64_t start, uint64_t end, struct pro
 static int port_marked(struct port *p, uint64_t start, uint64_t end, struct procfs_run *runs, unsigned max_runs,
                        uint64_t *next)
 {
+        unattended_identify(session_of(p));
         if (session_of(p)->proc.dir < 0)
                 return -ESRCH;
         return procfs_marked(&session_of(p)->proc, start, end, runs, max_runs, next);

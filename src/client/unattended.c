@@ -32,6 +32,8 @@
 #define LAST_LOOK  2000000000ull
 #define CHILDREN   64u
 
+#define IDENTIFY_AGAIN_NS 10000000ull
+
 static uint64_t probe_of(const struct session *s)
 {
         return s->space.n_excluded ? s->space.excluded[0].start : 0;
@@ -180,10 +182,14 @@ static bool try_all(struct session *s)
 
 void unattended_identify(struct session *s)
 {
-        if (s->proc.dir >= 0 || s->state == SESSION_ENDING)
+        struct loop *loop = s->worker->loop;
+
+        if (s->proc.dir >= 0 || s->state == SESSION_ENDING || loop_now(loop) < s->identify_after)
                 return;
-        if (!try_children(s) && !try_all(s))
-                log_debug("a child of client %d is not found in /proc", s->parent);
+        if (try_children(s) || try_all(s))
+                return;
+        log_debug("a child of client %d is not found in /proc", s->parent);
+        s->identify_after = loop_now(loop) + IDENTIFY_AGAIN_NS;
 }
 
 /* It is no exec and no child whose agent comes in a moment: it will stay so. */

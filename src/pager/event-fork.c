@@ -142,7 +142,8 @@ static int64_t probe(struct space *child, uint64_t addr)
 
 /*
  * Whether there is a mark in the child's page tables: 1, 0, or negative when it cannot be told. As long as it is not
- * known which process it is, an attempt to give zeros tells.
+ * known which process it is, an attempt to give zeros tells where there is nothing; where there is something it may be
+ * a page.
  */
 static int has_mark(struct space *child, uint64_t addr)
 {
@@ -153,7 +154,7 @@ static int has_mark(struct space *child, uint64_t addr)
         if (r != -ESRCH)
                 return (int)r;
         r = probe(child, addr);
-        return r == -EEXIST ? 1 : r > 0 || r == -ENOENT || r == -EINVAL ? 0 : (int)r;
+        return r > 0 || r == -ENOENT || r == -EINVAL ? 0 : (int)r;
 }
 
 /*
@@ -297,39 +298,37 @@ void event_fork_doubt(struct space *s, struct space *child, uint64_t start, uint
                 event_fork_doubt(s, child->journal.child[i], start, end);
 }
 
-/* In a child of which it is not known which process it is, an attempt to give zeros tells. */
-static bool is_marked(struct space *s, uint64_t addr)
-{
-        struct procfs_run run;
-        uint64_t next;
-        int n = s->port->ops->marked(s->port, addr, addr + PAGE_SIZE_, &run, 1, &next);
-
-        if (n == -ESRCH)
-                return s->port->ops->zeropage(s->port, addr, PAGE_SIZE_) == -EEXIST;
-        return n == 1;
-}
-
-static bool all_are_marked(struct space *s)
+/* Whether all that is noted to be out has its mark: 1, 0, or -ESRCH as long as it is not known which process it is. */
+static int all_are_marked(struct space *s)
 {
         for (uint64_t a = ptable_next(&s->table, 0, PTABLE_END); a < PTABLE_END;
              a = ptable_next(&s->table, a + PAGE_SIZE_, PTABLE_END)) {
-                enum page_state state = page_state(ptable_get(&s->table, a));
+                struct procfs_run run;
+                uint64_t next;
+                int n;
 
-                if (state != PAGE_CLEARED && !is_marked(s, a))
-                        return false;
+                if (page_state(ptable_get(&s->table, a)) == PAGE_CLEARED)
+                        continue;
+                n = s->port->ops->marked(s->port, a, a + PAGE_SIZE_, &run, 1, &next);
+                if (n != 1)
+                        return n;
         }
-        return true;
+        return 1;
 }
 
 /* A page that is lost may be anywhere. */
-bool event_fork_trust(struct space *s)
+int event_fork_trust(struct space *s)
 {
         bool is_where_noted = !s->bereft && !s->table.bare && !s->table.count[PAGE_POISONED];
-        bool right = bug(ORPHAN_TRUSTED) || (is_where_noted && all_are_marked(s));
+        int right = is_where_noted ? all_are_marked(s) : 0;
 
-        if (!right)
+        if (bug(ORPHAN_TRUSTED))
+                right = 1;
+        if (right == -ESRCH)
+                return right;
+        if (right <= 0)
                 s->port->ops->kill(s->port, "its parent ended when it had forked it and was changing its memory, and "
                                             "it cannot be told which pages are where");
         s->orphan = false;
-        return right;
+        return right > 0;
 }

@@ -125,6 +125,8 @@ static bool carry_out_all(struct space *s)
 
 bool event_settle(struct space *s)
 {
+        int trusted;
+
         if (s->unsettled && !bug(UNSETTLED_AS_READ))
                 return false;
         if (!event_are_waiting(s) && !s->journal.n_children && !s->doubtful && !s->table.bare && !s->orphan)
@@ -139,7 +141,10 @@ bool event_settle(struct space *s)
                         children_settle(s, false);
                 return false;
         }
-        if (s->orphan && !event_fork_trust(s))
+        trusted = s->orphan ? event_fork_trust(s) : 1;
+        if (trusted < 0)
+                return false;
+        if (trusted == 0)
                 children_settle(s, true);
         if (s->journal.n && !carry_out_all(s))
                 return false;
