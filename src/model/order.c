@@ -83,6 +83,12 @@ static bool enters(const struct order_event *e, uint64_t start, uint64_t end)
         return e->kind == ORDER_REMAP && overlap(e->to, target_end(e), start, end);
 }
 
+/* Whether nothing of b's range is left when a has taken its own away. */
+static bool has_all(const struct order_event *a, const struct order_event *b)
+{
+        return a->start <= b->start && b->end <= a->end;
+}
+
 /* Whether event j takes memory away: UNMAP or REMAP, but not the UNMAP that is a REMAP's echo. */
 static bool is_out(const struct search *s, uint32_t j)
 {
@@ -106,8 +112,8 @@ static bool may_free(const struct search *s, const struct trial *t, uint32_t j, 
 }
 
 /*
- * Whether j came before m beyond doubt: m's call had not returned, or nothing else has entered what j took away, nor
- * grown over what m did.
+ * Whether j came before m beyond doubt: m's call had not returned, or m has taken all that j has (an UNMAP tells of its
+ * whole range as soon as something was registered in it) and nothing else has entered that, nor grown over what m did.
  */
 static bool surely_frees(const struct search *s, const struct trial *t, uint32_t j, uint32_t m)
 {
@@ -115,7 +121,7 @@ static bool surely_frees(const struct search *s, const struct trial *t, uint32_t
 
         if (enters(&s->q->events[m], out->start, out->end) && j < s->returned[m])
                 return true;
-        if (!was_grown_over(s, j, m) || t->frees[m] != NOBODY)
+        if (!was_grown_over(s, j, m) || t->frees[m] != NOBODY || !has_all(&s->q->events[m], out))
                 return false;
         for (uint32_t k = 0; k < j; k++)
                 if (enters(&s->q->events[k], out->start, out->end))
@@ -433,7 +439,7 @@ static int look(struct search *s, bool suspicious, bool refills)
         if (r == 0)
                 r = explore(s, &t);
         /* What was not tried speaks against a verdict, but suspicion needs no last word. */
-        s->unfinished |= too_long(s) && !suspicious;
+        s->unfinished |= too_long(s) && (!suspicious || s->verdict == 0);
         trial_clear(&t);
         return r;
 }
