@@ -32,7 +32,9 @@ void unattended_begin(struct session *s);
  */
 void unattended_orphan(struct session *s);
 
-/* Looks after an unattended session: whether its process is still there, and which it is. For session-watch.c's timer. */
+/*
+ * Looks after an unattended session: whether its process is still there, and which it is. For session-watch.c's timer.
+ */
 void unattended_look(struct session *s);
 
 /* The daemon stops: nobody would keep its pages that are out from reading as zeros, so the process is ended. */

@@ -30,38 +30,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/order-trial.h"
+
 /* Bounds what is tried: trials, and events in all of them. */
 #define MAX_TRIALS 2048u
 #define MAX_WORK   (1u << 18)
-
-#define NOBODY UINT32_MAX
-
-struct trial {
-        uint8_t *done;
-        uint32_t *frees; /* by event: the IN that it frees the target of, NOBODY */
-        uint32_t *order;
-        uint32_t n_order;
-        uint32_t first;            /* all before it are done */
-        struct region_set certain; /* occupied */
-        struct region_set gone;    /* free for certain, but for what has grown since */
-        struct pieces pieces;
-        uint32_t *considered; /* by event: up to where it was decided of each event whether it made room for it */
-};
-
-struct search {
-        const struct order_question *q;
-        uint32_t *returned; /* by REMAP: number of the UNMAP that belongs to it; itself where that is not sure */
-        uint32_t *pair;     /* by UNMAP: the REMAP that it belongs to, NOBODY */
-        unsigned trials;
-        bool conflict;    /* the order matters */
-        bool suspicious;  /* more may have been mapped than is certain */
-        bool refills;     /* and what has grown over a hole may be one with its neighbours */
-        bool ambiguous;   /* two outcomes agree with the page tables */
-        bool unfinished;  /* not all that is likely was tried */
-        uint64_t verdict; /* on the outcome; 0: none */
-        uint32_t *order;
-        size_t *n_order;
-};
 
 static bool too_long(const struct search *s)
 {
@@ -71,11 +44,6 @@ static bool too_long(const struct search *s)
 static bool overlap(uint64_t a, uint64_t a_end, uint64_t b, uint64_t b_end)
 {
         return a < b_end && b < a_end;
-}
-
-static uint64_t target_end(const struct order_event *e)
-{
-        return e->to + (e->end - e->start);
 }
 
 static bool enters(const struct order_event *e, uint64_t start, uint64_t end)
@@ -200,36 +168,6 @@ static bool can_go(const struct search *s, const struct trial *t, uint32_t e)
         return !is_out(s, e) || has_room(s, t, e);
 }
 
-static int carry_out(const struct search *s, struct trial *t, uint32_t e)
-{
-        const struct order_event *event = &s->q->events[e];
-        int r = 0;
-
-        t->done[e] = 1;
-        while (t->first < s->q->n && t->done[t->first])
-                t->first++;
-        if (s->pair[e] != NOBODY)
-                return 0;
-        t->order[t->n_order++] = e;
-        switch (event->kind) {
-        case ORDER_REMOVE:
-                return pieces_discard(&t->pieces, event->start, event->end);
-        case ORDER_UNMAP:
-                return pieces_drop(&t->pieces, event->start, event->end) |
-                       region_remove(&t->certain, event->start, event->end) |
-                       region_add(&t->gone, event->start, event->end);
-        case ORDER_REMAP:
-                r = pieces_move(&t->pieces, event->start, event->to, event->end - event->start) |
-                    region_remove(&t->certain, event->start, event->end) |
-                    region_add(&t->certain, event->to, target_end(event));
-                if (s->returned[e] != e) /* not MREMAP_DONTUNMAP */
-                        r |= region_add(&t->gone, event->start, event->end);
-                r |= region_remove(&t->gone, event->to, target_end(event));
-                break;
-        }
-        return r;
-}
-
 /* Goes on as far as it can, each time with the first event that is ready. */
 static int go_on(const struct search *s, struct trial *t)
 {
@@ -240,59 +178,11 @@ static int go_on(const struct search *s, struct trial *t)
                         e++;
                         continue;
                 }
-                if (carry_out(s, t, e) < 0)
+                if (trial_carry_out(s, t, e) < 0)
                         return -ENOMEM;
                 e = t->first;
         }
         return 0;
-}
-
-static void trial_clear(struct trial *t)
-{
-        free(t->done);
-        free(t->frees);
-        free(t->order);
-        free(t->considered);
-        region_clear(&t->certain);
-        region_clear(&t->gone);
-        pieces_clear(&t->pieces);
-}
-
-static int copy_regions(struct region_set *to, const struct region_set *from)
-{
-        for (size_t i = 0; i < from->n; i++)
-                if (region_add(to, from->v[i].start, from->v[i].end) < 0)
-                        return -ENOMEM;
-        return 0;
-}
-
-static int trial_new(struct trial *t, size_t n)
-{
-        *t = (struct trial){
-                .done = calloc(n, sizeof(*t->done)),
-                .frees = malloc(n * sizeof(*t->frees)),
-                .order = malloc(n * sizeof(*t->order)),
-                .considered = calloc(n, sizeof(*t->considered)),
-        };
-        if (!t->done || !t->frees || !t->order || !t->considered)
-                return -ENOMEM;
-        for (size_t i = 0; i < n; i++)
-                t->frees[i] = NOBODY;
-        return 0;
-}
-
-static int trial_copy(struct trial *to, const struct trial *from, size_t n)
-{
-        if (trial_new(to, n) < 0)
-                return -ENOMEM;
-        memcpy(to->done, from->done, n * sizeof(*to->done));
-        memcpy(to->frees, from->frees, n * sizeof(*to->frees));
-        memcpy(to->order, from->order, n * sizeof(*to->order));
-        memcpy(to->considered, from->considered, n * sizeof(*to->considered));
-        to->n_order = from->n_order;
-        to->first = from->first;
-        return copy_regions(&to->certain, &from->certain) | copy_regions(&to->gone, &from->gone) |
-               pieces_copy(&to->pieces, &from->pieces);
 }
 
 /* All is carried out: is this how it was? */
@@ -414,19 +304,6 @@ static bool has_conflict(const struct search *s)
         return false;
 }
 
-static int begin(const struct search *s, struct trial *t)
-{
-        const struct region_set *certain = s->q->certain;
-        int r = trial_new(t, s->q->n);
-
-        if (r == 0)
-                r = copy_regions(&t->certain, certain);
-        for (size_t i = 0; i < certain->n && r == 0; i++)
-                r = pieces_add(&t->pieces, certain->v[i].start, certain->v[i].start,
-                               certain->v[i].end - certain->v[i].start);
-        return r;
-}
-
 static int look(struct search *s, bool suspicious, bool refills)
 {
         struct trial t = { 0 };
@@ -435,7 +312,7 @@ static int look(struct search *s, bool suspicious, bool refills)
         s->suspicious = suspicious;
         s->refills = refills;
         s->trials = 0;
-        r = begin(s, &t);
+        r = trial_begin(&t, s->q);
         if (r == 0)
                 r = explore(s, &t);
         /* What was not tried speaks against a verdict, but suspicion needs no last word. */

@@ -111,8 +111,8 @@ void event_fork_doubt(struct space *s, struct space *child, uint64_t start, uint
 /*
  * The parent of an orphan may have moved memory just before the fork, and has ended before it could tell. Then at least
  * one page that is noted to be out has no mark at its place: the source of the move that came last. If there is none,
- * what is noted is right, and 1 returned. If there is, the child is ended, and 0 returned. -ESRCH: it is not known which
- * process it is, and it stays an orphan until then. Nothing is changing.
+ * what is noted is right, and 1 returned. If there is, the child is ended, and 0 returned. -ESRCH: it is not known
+ * which process it is, and it stays an orphan until then. Nothing is changing.
  */
 int event_fork_trust(struct space *s);
 

@@ -86,7 +86,8 @@ struct board {
         uint64_t end_ms;
         _Atomic uint64_t left[LEFT]; /* addresses that regions are leaving; 0: none */
         _Atomic uint64_t count[MAX_OPS];
-        _Atomic uint64_t verified, written, children, execs, births, efaults, moves, lost, healed, refused, parted, bereft;
+        _Atomic uint64_t verified, written, children, execs, births, efaults, moves, lost, healed, refused;
+        _Atomic uint64_t parted, bereft; /* what forks cost: regions, children */
         struct actor actor[MAX_ACTORS];
 };
 
