@@ -143,6 +143,15 @@ static bool port_alone(struct port *p)
         return n > 0 && n <= (s->state == SESSION_PAGED ? 2 : 1);
 }
 
+/* The agent never ends the process. */
+static bool port_ending(struct port *p)
+{
+        const struct session *s = session_of(p);
+        bool agent = s->state == SESSION_PAGED && !atomic_load(&s->ring->away);
+
+        return s->proc.dir >= 0 && procfs_is_ending(&s->proc, agent ? (pid_t)atomic_load(&s->ring->tid) : s->proc.tid);
+}
+
 static int port_sharing(struct port *p, uint64_t start, uint64_t end, struct procfs_sharing *out)
 {
         return procfs_sharing(&session_of(p)->proc, start, end, out);
@@ -234,5 +243,6 @@ const struct port_ops port_real = {
         .again = port_again,
         .forked = port_forked,
         .alone = port_alone,
+        .ending = port_ending,
         .kill = port_kill,
 };

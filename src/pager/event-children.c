@@ -119,6 +119,8 @@ static void leave_children(struct space *s, struct space *parent)
                         continue;
                 }
                 child->unsettled = parent;
+                child->of_one_thread = s->of_one_thread;
+                child->adopted = true;
                 if (to)
                         to->child[to->n_children++] = child;
                 else

@@ -110,6 +110,7 @@ static void lose(struct space *s, struct space *child, uint64_t addr)
 /* A REMAP that is carried out after the child was told of all that is out. */
 struct arrival {
         const struct order_event *event;
+        bool direct;  /* the child is one that this client has forked itself */
         bool chained; /* pages have come to where it took them from, or left again, in the same journal */
 };
 
@@ -157,10 +158,21 @@ static int has_mark(struct space *child, uint64_t addr)
         return r > 0 || r == -ENOENT || r == -EINVAL ? 0 : (int)r;
 }
 
+/* Whether there is something that is neither a page nor a mark: MADV_GUARD_INSTALL (Linux 6.13), which nothing tells. */
+static bool is_guarded(struct space *child, uint64_t addr)
+{
+        struct procfs_run run;
+        uint64_t next;
+
+        return child->port->ops->taken(child->port, addr, addr + PAGE_SIZE_, &run, 1, &next) == 1 &&
+               child->port->ops->present(child->port, addr, addr + PAGE_SIZE_, &run, 1, 1, &next) != 1;
+}
+
 /*
  * Whether the program forked before it moved a page that is out, or after that. It has been out since before the fork
  * (evict_kick() waits for children to be settled). Before: the child has it where it was, with a mark. If it is not
- * there it may be memory that children do not get (MADV_DONTFORK, MADV_WIPEONFORK).
+ * there it may be memory that children do not get (MADV_DONTFORK, MADV_WIPEONFORK), of this client or, which nobody can
+ * tell by now, of one in between.
  */
 static enum side side_of(struct space *s, struct space *child, const struct arrival *arrival, uint64_t addr)
 {
@@ -169,8 +181,12 @@ static enum side side_of(struct space *s, struct space *child, const struct arri
         if (is_obscure(child, arrival, addr))
                 return UNCLEAR;
         r = has_mark(child, left_by(arrival, addr));
-        if (r != 0)
-                return r > 0 ? FORKED_BEFORE : UNCLEAR;
+        if (r < 0 || child->port->ops->changing(child->port))
+                return UNCLEAR;
+        if (r > 0)
+                return FORKED_BEFORE;
+        if (!arrival->direct || is_guarded(child, left_by(arrival, addr)))
+                return UNCLEAR;
         r = s->port->ops->inherited(s->port, addr);
         return r < 0 ? UNCLEAR : r ? FORKED_AFTER : FORKED_BEFORE;
 }
@@ -259,9 +275,9 @@ static bool is_replaced(struct space *s, struct space *child, const struct arriv
 {
         uint64_t from = left_by(arrival, addr);
 
-        if (!s->stray_marks && !region_touches(&s->unmark, from, from + PAGE_SIZE_))
+        if (!s->stray_marks && !(arrival->chained ? s->unmark.n : region_touches(&s->unmark, from, from + PAGE_SIZE_)))
                 return false;
-        if (has_mark(child, addr) == 0)
+        if (has_mark(child, addr) == 0 && !child->port->ops->changing(child->port))
                 return false; /* then it has not what is noted, and that is seen when it is wanted */
         return is_obscure(child, arrival, addr) || probe(child, from) != -EEXIST;
 }
@@ -275,9 +291,10 @@ static void doubt_replaced(struct space *s, struct space *child, const struct ar
                         lose(s, child, a);
 }
 
-void event_fork_more(struct space *s, struct space *child, const struct order_event *e, bool chained)
+/* direct: see struct arrival. */
+static void bring(struct space *s, struct space *child, const struct order_event *e, bool chained, bool direct)
 {
-        const struct arrival arrival = { .event = e, .chained = chained };
+        const struct arrival arrival = { .event = e, .chained = chained, .direct = direct && !child->adopted };
         uint64_t end = e->to + (e->end - e->start);
         int r = share_range(s, child, e->to, end, false, &arrival);
 
@@ -286,7 +303,12 @@ void event_fork_more(struct space *s, struct space *child, const struct order_ev
                 r = region_add(&child->regions, e->to, end);
         check_shared(child, r);
         for (size_t i = 0; i < child->journal.n_children && !bug(GRANDCHILD_NOT_TOLD); i++)
-                event_fork_more(s, child->journal.child[i], e, chained || child->journal.n);
+                bring(s, child->journal.child[i], e, chained || child->journal.n, false);
+}
+
+void event_fork_more(struct space *s, struct space *child, const struct order_event *e, bool chained)
+{
+        bring(s, child, e, chained, true);
 }
 
 void event_fork_doubt(struct space *s, struct space *child, uint64_t start, uint64_t end)
@@ -316,10 +338,10 @@ static int all_are_marked(struct space *s)
         return 1;
 }
 
-/* A page that is lost may be anywhere. */
+/* A page that is lost may be anywhere, and where a mark may be left over it proves nothing. */
 int event_fork_trust(struct space *s)
 {
-        bool is_where_noted = !s->bereft && !s->table.bare && !s->table.count[PAGE_POISONED];
+        bool is_where_noted = !s->bereft && !s->table.bare && !s->table.count[PAGE_POISONED] && !s->stray_marks;
         int right = is_where_noted ? all_are_marked(s) : 0;
 
         if (bug(ORPHAN_TRUSTED))

@@ -148,6 +148,9 @@ bool event_settle(struct space *s)
                 children_settle(s, true);
         if (s->journal.n && !carry_out_all(s))
                 return false;
+        /* After it was seen that nothing is changing: so it is, too, when who was changing something was killed. */
+        if (s->journal.n_children && s->port->ops->ending(s->port))
+                return false;
         children_settle(s, false);
         if (s->doubtful && registration_confirm(s) == 1)
                 s->doubtful = false;

@@ -56,7 +56,8 @@ bool evict_is_hopeless(const struct space *s)
         if (atomic_load_explicit(&s->ring->away, memory_order_relaxed) ||
             atomic_load_explicit(&s->ring->forks, memory_order_relaxed))
                 return true;
-        return s->futile_until != 0 && s->in_flight == 0 && s->writes == 0 && !event_are_waiting(s) && !s->doubtful;
+        return s->futile_until != 0 && s->in_flight == 0 && s->writes == 0 && !event_are_waiting(s) && !s->doubtful &&
+               !s->journal.n_children;
 }
 
 /* Notes the pages of a batch as EVICTING. Returns how many could be noted (fewer: no memory for the table). */

@@ -64,6 +64,12 @@ struct port_ops {
          */
         bool (*alone)(struct port *p);
 
+        /*
+         * Whether the program is ending: threads of it that are in the middle of a call do not tell what they have
+         * done, and nothing is changing for all that (userfaultfd_event_wait_completion() in fs/userfaultfd.c).
+         */
+        bool (*ending)(struct port *p);
+
         /* Whether forked children get the memory at addr with what is in it: 1, 0 or a negative errno. */
         int (*inherited)(struct port *p, uint64_t addr);
 

@@ -163,6 +163,7 @@ struct space {
         struct space *unsettled;   /* the parent, events of which may yet be about what this child has; or NULL */
         bool orphan;               /* that one has ended before it had told them */
         bool of_one_thread;        /* it had one thread alone when it forked this child */
+        bool adopted;              /* that one has ended, and what its own parent tells concerns this child */
         bool forks_alone;          /* and now, as it was when messages were read last, if its library told of a fork */
         bool bereft;               /* a page of this child has no mark, and is not where it is noted to be, perhaps */
         bool heir;                 /* a forked child: what is noted may be of pages that it does not have (heir.c) */

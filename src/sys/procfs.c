@@ -306,11 +306,15 @@ int procfs_children(const struct procfs *p, pid_t *out, unsigned max)
         return (int)n;
 }
 
-/* proc_pid_stat(5): flags (the kernel's PF_EXITING), num_threads, signal. */
-int procfs_threads(const struct procfs *p)
+/*
+ * Reads a thread's stat, see proc_pid_stat(5): num_threads, and flags and signal, which say whether it is ending
+ * (PF_EXITING, PF_DUMPCORE, PF_SIGNALED of linux/sched.h; SIGKILL, which all threads get when one ends the process).
+ * Returns num_threads, or a negative errno: -ESRCH also when it is ending.
+ */
+static int look_at_thread(const struct procfs *p, const char *path)
 {
-        _cleanup_(closep) int fd = procfs_open_in(p->dir, "stat");
-        const unsigned long exiting = 4, killed = 1ul << (SIGKILL - 1);
+        _cleanup_(closep) int fd = procfs_open_in(p->dir, path);
+        const unsigned long going = 0x4 | 0x200 | 0x400, killed = 1ul << (SIGKILL - 1);
         unsigned long flags, signals;
         char text[1024], *at;
         int threads;
@@ -327,7 +331,29 @@ int procfs_threads(const struct procfs *p)
                           "%*d %*u %*u %*u %*u %*u %*u %lu",
                           &flags, &threads, &signals) != 3)
                 return -EIO;
-        return (flags & exiting) || (signals & killed) ? -ESRCH : threads;
+        return (flags & going) || (signals & killed) ? -ESRCH : threads;
+}
+
+/* Twice: flags are read first, and the signal can be taken, which sets a flag, between the two. */
+static int look_twice(const struct procfs *p, const char *path)
+{
+        int r = look_at_thread(p, path), again = r < 0 ? r : look_at_thread(p, path);
+
+        return again < 0 ? again : r;
+}
+
+int procfs_threads(const struct procfs *p)
+{
+        return look_twice(p, "stat");
+}
+
+bool procfs_is_ending(const struct procfs *p, pid_t tid)
+{
+        char path[40] = "stat";
+
+        if (tid)
+                snprintf(path, sizeof(path), "task/%d/stat", (int)tid);
+        return look_twice(p, path) < 0;
 }
 
 int procfs_comm(const struct procfs *p, char buf[16])

@@ -118,6 +118,12 @@ int procfs_children(const struct procfs *p, pid_t *out, unsigned max);
  */
 int procfs_threads(const struct procfs *p);
 
+/*
+ * Whether the process is ending, or calls exec, as a thread of it shows that never begins that itself (0: the first
+ * thread, which can: then it shows a moment late). True as well when there is no such thread.
+ */
+bool procfs_is_ending(const struct procfs *p, pid_t tid);
+
 /* Short name of the process (comm), and its parent's pid. Both return 0 or a negative errno. */
 int procfs_comm(const struct procfs *p, char buf[16]);
 int procfs_parent(pid_t pid, pid_t *out);

@@ -306,6 +306,12 @@ static bool port_alone(struct port *p)
         return !current->mm.gone && current->known && current->n_threads == 1;
 }
 
+static bool port_ending(struct port *p)
+{
+        enter(p);
+        return current->mm.gone;
+}
+
 static int port_inherited(struct port *p, uint64_t addr)
 {
         (void)p;
@@ -373,6 +379,7 @@ const struct port_ops sim_port_ops = {
         .again = port_again,
         .forked = port_forked,
         .alone = port_alone,
+        .ending = port_ending,
         .thread_ends = port_thread_ends,
         .sharing = port_sharing,
         .inherited = port_inherited,

@@ -328,6 +328,11 @@ static bool port_alone(struct port *port)
         return of(port)->alone;
 }
 
+static bool port_ending(struct port *port)
+{
+        return of(port)->ending;
+}
+
 static int port_sharing(struct port *port, uint64_t start, uint64_t end, struct procfs_sharing *out)
 {
         *out = (struct procfs_sharing){ 0 };
@@ -360,6 +365,7 @@ const struct port_ops rig_port_ops = {
         .discharge = port_discharge,
         .kick = port_kick,
         .alone = port_alone,
+        .ending = port_ending,
         .ungate = port_ungate,
         .memory = port_memory,
         .mappings = port_mappings,

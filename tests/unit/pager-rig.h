@@ -61,6 +61,7 @@ struct rig {
         bool no_marks;     /* the agent cannot set them */
         bool alone;        /* it has one thread */
         bool ends;         /* as soon as its messages are read */
+        bool ending;       /* and what its threads were about is not told */
         bool changing;     /* a call is between two of its events */
         unsigned looks;    /* at what is present */
         unsigned counts;   /* of what is shared, */

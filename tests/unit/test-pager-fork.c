@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "pager-rig.h"
+#include "pager/evict.h"
 
 #define N 20u
 
@@ -64,6 +65,14 @@ static void touch_all(struct rig *r)
 {
         for (unsigned i = 0; i < N; i++)
                 rig_touch(r, i);
+}
+
+/* A child's messages, the store of all, and time. */
+static void run_on(struct rig *r, struct rig *child)
+{
+        rig_receive(child);
+        rig_store(r, 0);
+        rig_tick(child, 1000000);
 }
 
 /* The child is unattended: nothing is evicted from it, and it has no limit. */
@@ -493,6 +502,219 @@ START_TEST(test_parent_gone_at_once)
 }
 END_TEST
 
+/* Adopted by its grandparent, a child has to hear what that one's other thread has done, and that one ends as well. */
+START_TEST(test_adopted)
+{
+        struct rig *r = rig_at(STORED), *child = rig_child(r), *grandchild = rig_child(child);
+
+        r->changing = child->changing = child->alone = true;
+        rig_remap(r, 0, 600, 1);
+        r->n_msgs = 0; /* not told yet */
+        rig_fork(r);
+        rig_receive(r);
+        rig_fork(child);
+        rig_receive(child);
+        rig_end(child);
+        rig_end(r);
+        rig_touch(grandchild, 600);
+        for (unsigned i = 0; i < 4; i++)
+                run_on(r, grandchild);
+        ck_assert_uint_eq(grandchild->killed, 1);
+        rig_end(grandchild);
+        rig_free(r);
+}
+END_TEST
+
+enum doing { UNMAPS, GUARDS, MOVES, N_DOING };
+
+/*
+ * The child is just changing what is to tell whether it was forked before or after something was moved onto memory that
+ * was out: it unmaps the place where that was, forbids it by MADV_GUARD_INSTALL, or moves something there.
+ */
+START_TEST(test_child_changing)
+{
+        struct rig *r = rig_at(STORED), *child = rig_child(r);
+        struct uffd_msg late;
+
+        rig_put_many(r, 300, 5, 9);
+        rig_evict_to(r, 300, 5, PAGE_STORED);
+        r->changing = true;
+        if (_i != MOVES)
+                rig_fork(r);
+        rig_unmap(r, 300, 5);
+        rig_remap(r, 0, 300, 5);
+        rig_receive(r);
+        rig_unmap_echo(r, 0, 5);
+        if (_i == MOVES)
+                rig_fork(r);
+        rig_receive(r);
+        if (_i == UNMAPS)
+                rig_unmap(child, 0, 5);
+        else if (_i == MOVES)
+                rig_remap(child, 10, 0, 5);
+        for (unsigned i = 0; i < 5 && _i == GUARDS; i++) {
+                child->page[i].marked = false;
+                child->page[i].guard = true;
+        }
+        if (_i != GUARDS) {
+                late = child->msg[--child->n_msgs]; /* not told yet */
+                child->changing = true;
+        }
+        r->changing = false;
+        settle(r);
+        if (_i != GUARDS)
+                child->msg[child->n_msgs++] = late;
+        rig_receive(child);
+        if (_i == MOVES)
+                rig_unmap_echo(child, 10, 5);
+        child->changing = false;
+        settle(r);
+        for (unsigned i = 300; i < 305; i++)
+                rig_touch(child, i);
+        settle(r);
+        for (unsigned i = 300; i < 305 && !child->killed; i++)
+                ck_assert(child->page[i].poisoned ||
+                          (_i == MOVES ? holds_as(child, i, i - 300, 1) : rig_holds(child, i, 9)));
+        rig_free(r);
+}
+END_TEST
+
+/*
+ * Pages are discarded, which leaves their marks, and moved onto what is out; _i: by way of another place. The child,
+ * forked after that, finds zeros there, or what cannot be told is lost to it.
+ */
+START_TEST(test_stray_marks_move)
+{
+        struct rig *r = rig_at(STORED), *child = rig_child(r);
+        unsigned from = _i ? 600 : 0;
+
+        rig_put_many(r, 300, 5, 9);
+        rig_evict_to(r, 300, 5, PAGE_STORED);
+        r->changing = true;
+        rig_unmap(r, 300, 5);
+        rig_receive(r);
+        rig_remove(r, 0, 5);
+        rig_receive(r);
+        if (_i) {
+                rig_remap(r, 0, from, 5);
+                rig_receive(r);
+                rig_unmap_echo(r, 0, 5);
+                rig_receive(r);
+        }
+        rig_remap(r, from, 300, 5);
+        rig_fork(r);
+        swap_last(r);
+        rig_receive(r);
+        rig_unmap_echo(r, from, 5);
+        rig_receive(r);
+        r->changing = false;
+        settle(r);
+        ck_assert_uint_eq(r->forked, 1);
+        ck_assert_uint_eq(r->killed, 0);
+        for (unsigned i = 300; i < 305; i++)
+                rig_touch(child, i);
+        settle(r);
+        for (unsigned i = 300; i < 305; i++)
+                ck_assert(child->page[i].poisoned || rig_holds(child, i, 0));
+        rig_free(r);
+}
+END_TEST
+
+/* The parent ends, and had moved pages with marks left over to where something is out: all that is noted has a mark. */
+START_TEST(test_orphan_with_stray_marks)
+{
+        struct rig *r = rig_at(STORED), *child = rig_child(r);
+
+        rig_put_many(r, 300, 5, 9);
+        rig_evict_to(r, 300, 5, PAGE_STORED);
+        for (unsigned i = 310; i < 315; i++)
+                r->page[i].marked = true;
+        r->space.stray_marks = 5;
+        r->changing = true;
+        rig_unmap(r, 300, 5);
+        rig_remap(r, 310, 300, 5);
+        r->n_msgs = 0; /* not told yet */
+        rig_fork(r);
+        rig_receive(r);
+        rig_end(r);
+        rig_touch(child, 300);
+        settle(r);
+        ck_assert_uint_eq(child->killed, 1);
+        rig_free(r);
+}
+END_TEST
+
+/* A grandchild did not get what its own parent withheld from it, and not because it was forked after a move. */
+START_TEST(test_withheld_by_child)
+{
+        struct rig *r = rig_at(STORED), *child = rig_child(r), *grandchild = rig_child(child);
+
+        rig_put_many(r, 300, 5, 9);
+        rig_evict_to(r, 300, 5, PAGE_STORED);
+        r->changing = true;
+        rig_fork(r);
+        rig_receive(r);
+        rig_fork(child);
+        for (unsigned i = 0; i < 5; i++)
+                grandchild->page[i].marked = false; /* MADV_WIPEONFORK */
+        rig_receive(child);
+        rig_unmap(r, 300, 5);
+        rig_remap(r, 0, 300, 5);
+        rig_receive(r);
+        rig_unmap_echo(r, 0, 5);
+        rig_receive(r);
+        r->changing = false;
+        settle(r);
+        run_on(r, child);
+        for (unsigned i = 300; i < 305; i++)
+                rig_touch(grandchild, i);
+        for (unsigned i = 0; i < 4; i++)
+                run_on(r, grandchild);
+        for (unsigned i = 300; i < 305; i++)
+                ck_assert(grandchild->page[i].poisoned || rig_holds(grandchild, i, 9));
+        rig_end(grandchild);
+        rig_free(r);
+}
+END_TEST
+
+/* As long as children have to wait for what is changing nothing is evicted, and faults at the limit wait as well. */
+START_TEST(test_held_by_children)
+{
+        struct rig *r = rig_at(STORED);
+
+        rig_child(r);
+        r->changing = true;
+        rig_fork(r);
+        rig_receive(r);
+        r->space.futile_until = UINT64_MAX;
+        ck_assert(!evict_is_hopeless(&r->space));
+        r->changing = false;
+        settle(r);
+        ck_assert(evict_is_hopeless(&r->space));
+        rig_free(r);
+}
+END_TEST
+
+/* A parent is killed in the middle of an mremap: nothing is changing any more, and nothing will be told. */
+START_TEST(test_killed_parent)
+{
+        struct rig *r = rig_at(STORED), *child = rig_child(r);
+
+        rig_remap(r, 0, 600, 1);
+        r->n_msgs = 0;
+        r->ending = true;
+        rig_fork(r);
+        rig_receive(r);
+        rig_touch(child, 600);
+        settle(r);
+        ck_assert(!child->page[600].present && !child->page[600].poisoned);
+        rig_end(r);
+        settle(r);
+        ck_assert_uint_eq(child->killed, 1);
+        rig_free(r);
+}
+END_TEST
+
 /* The thread that forks touches memory at the limit, while the agent is kept from what was ordered. */
 START_TEST(test_fault_of_who_forks)
 {
@@ -589,6 +811,13 @@ int main(void)
         tcase_add_loop_test(tc, test_at_once, 0, 2);
         tcase_add_loop_test(tc, test_orphan, 0, 2);
         tcase_add_loop_test(tc, test_parent_gone_at_once, 0, 2);
+        tcase_add_test(tc, test_adopted);
+        tcase_add_loop_test(tc, test_child_changing, 0, N_DOING);
+        tcase_add_loop_test(tc, test_stray_marks_move, 0, 2);
+        tcase_add_test(tc, test_orphan_with_stray_marks);
+        tcase_add_test(tc, test_withheld_by_child);
+        tcase_add_test(tc, test_held_by_children);
+        tcase_add_test(tc, test_killed_parent);
         tcase_add_test(tc, test_fault_of_who_forks);
         tcase_add_test(tc, test_shared);
         tcase_add_test(tc, test_counts_seldom);
