@@ -158,7 +158,7 @@ static int has_mark(struct space *child, uint64_t addr)
         return r > 0 || r == -ENOENT || r == -EINVAL ? 0 : (int)r;
 }
 
-/* Whether there is something that is neither a page nor a mark: MADV_GUARD_INSTALL (Linux 6.13), which nothing tells. */
+/* Whether there is something that is neither page nor mark: MADV_GUARD_INSTALL (Linux 6.13), of which nothing tells. */
 static bool is_guarded(struct space *child, uint64_t addr)
 {
         struct procfs_run run;
