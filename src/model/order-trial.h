@@ -30,9 +30,11 @@ struct search {
         uint32_t *returned; /* by REMAP: number of the UNMAP that belongs to it; itself where that is not sure */
         uint32_t *pair;     /* by UNMAP: the REMAP that it belongs to, NOBODY */
         unsigned trials;
-        bool conflict;    /* the order matters */
-        bool suspicious;  /* more may have been mapped than is certain */
-        bool refills;     /* and what has grown over a hole may be one with its neighbours */
+        bool conflict;   /* the order matters */
+        bool suspicious; /* more may have been mapped than is certain */
+        bool refills;    /* and what has grown over a hole may be one with its neighbours */
+        bool choosing;   /* another order with that verdict is looked for */
+        bool chosen;
         bool ambiguous;   /* two outcomes agree with the page tables */
         bool unfinished;  /* not all that is likely was tried */
         uint64_t verdict; /* on the outcome; 0: none */

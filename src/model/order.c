@@ -14,10 +14,9 @@
  *
  * No event tells of a mapping that grew in place, or that has only just been registered. So it is tried with
  * suspicion as well: any place may have been occupied, any mapping may have grown over what was freed. Nothing was
- * taken out of such memory, which the page tables show. And what is moved is one mapping, without a hole: only in the
- * end it is tried that a hole was grown over and belongs to its neighbours again. Of several orders with the same
- * outcome the one that needs the least of this is the answer: a child that is forked meanwhile has what was there on
- * the way.
+ * taken out of such memory, which the page tables show. What is moved is one mapping, without a hole, unless that was
+ * grown over and belongs to its neighbours again. Of several orders with the same outcome one that needs nothing of
+ * this is taken where it matters: a child that is forked meanwhile has what was there on the way.
  *
  * Not told apart are several mappings that grow in place one after the other while the events of calls from before are
  * still to come, what is left by MREMAP_DONTUNMAP being unmapped then, and a mapping that has grown over what was moved
@@ -51,10 +50,13 @@ static bool enters(const struct order_event *e, uint64_t start, uint64_t end)
         return e->kind == ORDER_REMAP && overlap(e->to, target_end(e), start, end);
 }
 
-/* Whether nothing of b's range is left when a has taken its own away. */
-static bool has_all(const struct order_event *a, const struct order_event *b)
+/* Whether something of b's range may be left, and be a reason to tell of it, when a has taken its own away. */
+static bool leaves_some(const struct search *s, const struct order_event *a, const struct order_event *b)
 {
-        return a->start <= b->start && b->end <= a->end;
+        const struct region_set *perhaps = s->q->perhaps;
+
+        return (b->start < a->start && region_touches(perhaps, b->start, b->end < a->start ? b->end : a->start)) ||
+               (a->end < b->end && region_touches(perhaps, b->start > a->end ? b->start : a->end, b->end));
 }
 
 /* Whether event j takes memory away: UNMAP or REMAP, but not the UNMAP that is a REMAP's echo. */
@@ -89,7 +91,7 @@ static bool surely_frees(const struct search *s, const struct trial *t, uint32_t
 
         if (enters(&s->q->events[m], out->start, out->end) && j < s->returned[m])
                 return true;
-        if (!was_grown_over(s, j, m) || t->frees[m] != NOBODY || !has_all(&s->q->events[m], out))
+        if (!was_grown_over(s, j, m) || t->frees[m] != NOBODY || leaves_some(s, &s->q->events[m], out))
                 return false;
         for (uint32_t k = 0; k < j; k++)
                 if (enters(&s->q->events[k], out->start, out->end))
@@ -190,9 +192,10 @@ static void weigh(struct search *s, const struct trial *t)
 {
         uint64_t verdict = s->conflict ? s->q->judge(s->q->arg, &t->pieces) : 1;
 
-        if (verdict == 0)
+        if (verdict == 0 || (s->choosing && verdict != s->verdict))
                 return;
-        if (s->verdict) {
+        s->chosen = s->choosing;
+        if (s->verdict && !s->choosing) {
                 s->ambiguous |= s->verdict != verdict;
                 return;
         }
@@ -238,7 +241,7 @@ static int explore(struct search *s, struct trial *t)
         uint32_t m, j;
         int r = go_on(s, t);
 
-        if (r < 0 || s->ambiguous || too_long(s))
+        if (r < 0 || s->ambiguous || s->chosen || too_long(s))
                 return r;
         s->trials++;
         if (t->first == s->q->n) {
@@ -316,7 +319,7 @@ static int look(struct search *s, bool suspicious, bool refills)
         if (r == 0)
                 r = explore(s, &t);
         /* What was not tried speaks against a verdict, but suspicion needs no last word. */
-        s->unfinished |= too_long(s) && (!suspicious || s->verdict == 0);
+        s->unfinished |= too_long(s) && !suspicious && !s->choosing;
         trial_clear(&t);
         return r;
 }
@@ -335,9 +338,12 @@ int order_find(const struct order_question *q, uint32_t *order, size_t *n_order)
         if (s.returned && s.pair) {
                 pair_up(&s);
                 s.conflict = has_conflict(&s);
-                r = look(&s, false, false);
-                for (unsigned i = 1; i < 4 && r == 0 && s.conflict; i++)
-                        r = look(&s, i & 1, i & 2);
+                r = look(&s, false, true);
+                if (r == 0 && s.conflict)
+                        r = look(&s, true, true);
+                s.choosing = s.conflict && s.verdict && !s.ambiguous && !s.unfinished && q->on_the_way;
+                for (unsigned i = 0; i < 2 && r == 0 && s.choosing && !s.chosen; i++)
+                        r = look(&s, i == 1, false);
         }
         free(s.returned);
         free(s.pair);

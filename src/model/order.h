@@ -8,6 +8,7 @@
 #ifndef MODEL_ORDER_H
 #define MODEL_ORDER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,6 +28,8 @@ struct order_question {
         size_t n;
         const struct region_set
                 *certain; /* registered before the first of them, beyond doubt; all that is out is there */
+        const struct region_set *perhaps; /* what may have been, and the rest of it */
+        bool on_the_way; /* of orders with one outcome the likeliest is wanted: a child has what was there between */
 
         /*
          * Whether memory that has gone where the pieces say agrees with what the client's page tables show. Returns 0

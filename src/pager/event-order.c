@@ -50,7 +50,13 @@ static int ask(struct space *s, struct event_judge *judge, bool all, uint32_t *o
 {
         struct region_set certain = { 0 };
         struct order_question q = {
-                .events = s->journal.v, .n = s->journal.n, .certain = &certain, .judge = event_judge, .arg = judge
+                .events = s->journal.v,
+                .n = s->journal.n,
+                .certain = &certain,
+                .perhaps = &s->regions,
+                .on_the_way = s->journal.n_children || s->journal.n_forks,
+                .judge = event_judge,
+                .arg = judge,
         };
         int r = copy_certain(s, all, &certain);
 

@@ -411,7 +411,9 @@ int main(int argc, char **argv)
                 uint32_t order[EVENTS];
                 size_t n = 0;
                 unsigned calls = 10 + any(120);
-                struct order_question q = { journal, 0, &certain, judge, NULL };
+                struct order_question q = {
+                        .events = journal, .certain = &certain, .perhaps = &certain, .on_the_way = true, .judge = judge
+                };
                 int r;
 
                 begin_episode();

@@ -52,7 +52,9 @@ START_TEST(test_grown_and_shrunk)
                 { ORDER_UNMAP, at(29), at(32), 0 },      { ORDER_UNMAP, at(29), at(30), 0 },
         };
         struct region_set certain = { 0 };
-        const struct order_question q = { .events = events, .n = 6, .certain = &certain, .judge = judge };
+        const struct order_question q = {
+                .events = events, .n = 6, .certain = &certain, .perhaps = &certain, .judge = judge
+        };
         const uint32_t right[] = { 1, 2, 0, 3 };
         uint32_t order[6];
         size_t n = 0;
