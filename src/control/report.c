@@ -101,6 +101,9 @@ static struct json_object *store(struct server *s)
         put(o, "ram_bytes", st.ram_bytes);
         put(o, "disk_bytes", st.disk_bytes);
         put(o, "disk_capacity_bytes", st.disk_capacity_bytes);
+        put(o, "read_errors", st.read_errors);
+        put(o, "write_errors", st.write_errors);
+        put(o, "checksum_errors", st.checksum_errors);
         return o;
 }
 

@@ -43,9 +43,17 @@ static void fetch_end(struct space *s, struct fetch *fetch)
 
 static void poison(struct space *s, struct fetch *fetch)
 {
-        log_error("client %d: page 0x%llx is lost: the store could not read location %llu: error %d; the client gets "
-                  "SIGBUS when it touches the page",
-                  s->pid, (unsigned long long)fetch->addr, (unsigned long long)fetch->io.loc, -fetch->result);
+        unsigned long long addr = fetch->addr, loc = fetch->io.loc;
+
+        if (fetch->result == -EBADMSG)
+                log_error("client %d: page 0x%llx is lost: what the store has at location %llu is not what was written "
+                          "there; the client gets SIGBUS when it touches the page",
+                          s->pid, addr, loc);
+        else
+                log_error(
+                        "client %d: page 0x%llx is lost: the store could not read location %llu: error %d; the client "
+                        "gets SIGBUS when it touches the page",
+                        s->pid, addr, loc, -fetch->result);
         ptable_set(&s->table, fetch->addr, page_make(PAGE_POISONED, 0, 0));
         s->stats.poisoned_pages++;
         s->port->ops->poison(s->port, fetch->addr, PAGE_SIZE_);

@@ -10,6 +10,7 @@
 #include "store/disk-open.h"
 #include "store/store.h"
 
+struct checksums;
 struct slot_map;
 
 /* What the ports of all workers count: relaxed, each a sum of its own. */
@@ -26,7 +27,9 @@ struct disk {
         uint64_t slots;
         pthread_mutex_t lock; /* of map; nothing else is locked while it is held */
         struct slot_map *map;
+        struct checksums *sums; /* of the slots */
         struct disk_counters reads, writes;
+        _Atomic uint64_t mismatches; /* pages read that were not what was written */
         _Atomic unsigned ports; /* open ones */
 };
 

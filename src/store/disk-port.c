@@ -11,9 +11,10 @@
  *                             ^        ^   |
  *                             |        +-- short: the rest
  *                             +-- -EINTR at once; -EAGAIN, -ENOMEM, less than a page after a pause
+ *                             +-- a read that is not what was written: once more, from its start
  *
- * issue() visits the fault points "store-read" and "store-write". Everything from issue() on goes through the loop,
- * also a made-up error, so done() never runs inside submit().
+ * issue() visits the fault points "store-read" and "store-write", the check of what was read "store-check". Everything
+ * from issue() on goes through the loop, also a made-up error, so done() never runs inside submit().
  */
 #include <assert.h>
 #include <errno.h>
@@ -23,6 +24,7 @@
 
 #include <utlist.h>
 
+#include "store/checksum.h"
 #include "store/disk-internal.h"
 #include "sys/loop.h"
 #include "util/faultpoint.h"
@@ -61,6 +63,7 @@ struct __attribute__((may_alias)) disk_io {
         uint32_t asked;   /* bytes of the transfer under way */
         int made_up;      /* result from a fault point */
         unsigned retries; /* since the last progress */
+        bool reread;      /* what was read first was wrong */
 };
 
 _Static_assert(sizeof(struct disk_io) <= sizeof(((struct store_io *)0)->private_), "disk_io fits store_io");
@@ -100,6 +103,8 @@ static void start(struct disk_port *port, struct store_io *io)
         lane_of(port, io)->under_way++;
         memset(dio, 0, sizeof(*dio));
         dio->port = port;
+        if (io->write)
+                checksums_set(disk_of_port(port)->sums, io->loc, io->memory, io->pages);
         issue(io);
 }
 
@@ -148,6 +153,34 @@ static void issue_again(struct store_io *io, bool pause)
                 loop_defer(loop, &dio->op);
 }
 
+/* Whether all that was read is what was written. */
+static bool is_right(const struct store_io *io)
+{
+        struct disk *d = disk_of_port(disk_io_of((struct store_io *)io)->port);
+        bool right = checksums_check(d->sums, io->loc, io->memory, io->pages) == io->pages &&
+                     faultpoint_visit("store-check").action != FAULTPOINT_ERRNO;
+
+        if (!right)
+                atomic_fetch_add_explicit(&d->mismatches, 1, memory_order_relaxed);
+        return right;
+}
+
+/* All bytes were moved. A device, or the way to it, may do better the second time. */
+static void moved_all(struct store_io *io)
+{
+        struct disk_io *dio = disk_io_of(io);
+
+        if (io->write || is_right(io)) {
+                ended(io, 0);
+        } else if (dio->reread) {
+                ended(io, -EBADMSG);
+        } else {
+                dio->reread = true;
+                dio->moved = 0;
+                issue(io);
+        }
+}
+
 /*
  * A transfer brought `res` bytes, or failed so. The I/O goes on at a whole page, as O_DIRECT wants it. A result of 0
  * is the end of a file that somebody has cut short: there is nothing to wait for.
@@ -170,7 +203,7 @@ static void transferred(struct store_io *io, int res)
                 if (dio->moved < io_bytes(io))
                         issue(io);
                 else
-                        ended(io, 0);
+                        moved_all(io);
         }
 }
 

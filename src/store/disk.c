@@ -5,6 +5,7 @@
  *
  *   disk-open   finds, checks, locks and sizes the file
  *   slot-map    says which slots are free
+ *   checksum    says what was written to each
  *   disk-port   moves the bytes, one port a worker
  *
  * Locking: one mutex around the slot map, held for a search of bounded length and never during I/O.
@@ -15,6 +16,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "store/checksum.h"
 #include "store/disk-internal.h"
 #include "store/slot-map.h"
 #include "util/error.h"
@@ -77,6 +79,7 @@ static void disk_stats(struct store *store, struct store_stats *out)
                 .written_pages = count_of(&d->writes.pages),
                 .read_errors = count_of(&d->reads.errors),
                 .write_errors = count_of(&d->writes.errors),
+                .checksum_errors = count_of(&d->mismatches),
         };
 }
 
@@ -87,6 +90,7 @@ static void disk_destroy(struct store *store)
         assert(!d->ports);
         disk_file_close(&d->file, d->unlink_on_close);
         slot_map_free(d->map);
+        checksums_free(d->sums);
         pthread_mutex_destroy(&d->lock);
         free(d);
 }
@@ -120,7 +124,10 @@ int disk_open(const struct disk_config *config, struct store **out, struct error
         d->unlink_on_close = config->unlink_on_close;
         d->slots = d->file.bytes / STORE_PAGE;
         r = slot_map_new(d->slots, &d->map);
+        if (r == 0)
+                r = checksums_new(d->slots, &d->sums);
         if (r < 0) {
+                slot_map_free(d->map);
                 disk_file_close(&d->file, true);
                 free(d);
                 return error_sys(e, r, "store %s: no memory for a map of its slots", config->name);

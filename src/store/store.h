@@ -29,7 +29,8 @@ struct store_io;
 
 /*
  * Called in the port's thread when an I/O has ended: result 0, or a negative errno (then no promise is made about
- * the memory it was to fill, or about the locations it was to write). May free or reuse io.
+ * the memory it was to fill, or about the locations it was to write). -EBADMSG: what was read, twice, is not what was
+ * written. May free or reuse io.
  */
 typedef void (*store_done_fn)(struct store_io *io, int result);
 
@@ -51,7 +52,8 @@ struct store_stats {
         uint64_t ram_bytes;  /* in use by a RAM tier */
         uint64_t reads, writes;             /* I/Os */
         uint64_t read_pages, written_pages;
-        uint64_t read_errors, write_errors;
+        uint64_t read_errors, write_errors; /* I/Os that failed, at last */
+        uint64_t checksum_errors;           /* pages that were read and were not what was written, retries included */
 };
 
 struct store_ops {

@@ -84,6 +84,7 @@ START_TEST(test_submit_from_done)
         struct rig rig = rig_new(MIB, true);
         struct store_stats stats;
 
+        ck_assert_int_eq(io_run(&rig, true, 0, 10, 0), 0);
         for (unsigned i = 0; i < 400; i++) {
                 many[i] = (struct io){ .rig = &rig };
                 many[i].io = (struct store_io){ .done = chain_done, .pages = 1, .buffer = rig.buffer,
@@ -128,6 +129,53 @@ START_TEST(test_errors)
         ck_assert_uint_eq(stats.written_pages, 4);
         ck_assert_uint_eq(stats.write_errors, 1);
         set_fault(NULL);
+        rig_end(&rig);
+}
+END_TEST
+
+/* Bytes that are not what was written: damaged, of another location, or of before. What is right is read as ever. */
+START_TEST(test_wrong_bytes)
+{
+        struct rig rig = rig_new(MIB, _i);
+        struct store_stats stats;
+        unsigned char page[STORE_PAGE], byte;
+        int fd = open(temp_path("store"), O_RDWR | O_CLOEXEC);
+
+        ck_assert_int_ge(fd, 0);
+        fill(rig.memory, 8, 4, 1);
+        ck_assert_int_eq(io_run(&rig, true, 8, 4, 0), 0);
+        ck_assert_int_eq(pread(fd, page, sizeof(page), 8 * STORE_PAGE), sizeof(page));
+        fill(rig.memory, 8, 1, 2);
+        ck_assert_int_eq(io_run(&rig, true, 8, 1, 0), 0);
+
+        /* The last write was lost. */
+        ck_assert_int_eq(pwrite(fd, page, sizeof(page), 8 * STORE_PAGE), sizeof(page));
+        ck_assert_int_eq(fsync(fd), 0);
+        ck_assert_int_eq(io_run(&rig, false, 8, 1, 20), -EBADMSG);
+        /* One went to the wrong place, and it is the last of several that are read. */
+        ck_assert_int_eq(pwrite(fd, page, sizeof(page), 11 * STORE_PAGE), sizeof(page));
+        ck_assert_int_eq(fsync(fd), 0);
+        ck_assert_int_eq(io_run(&rig, false, 9, 3, 20), -EBADMSG);
+        /* One bit. */
+        ck_assert_int_eq(pread(fd, &byte, 1, 9 * STORE_PAGE + 4095), 1);
+        byte ^= 0x10;
+        ck_assert_int_eq(pwrite(fd, &byte, 1, 9 * STORE_PAGE + 4095), 1);
+        ck_assert_int_eq(fsync(fd), 0);
+        ck_assert_int_eq(io_run(&rig, false, 9, 1, 20), -EBADMSG);
+        ck_assert_int_eq(io_run(&rig, false, 10, 1, 20), 0);
+        ck_assert(holds(rig_page(&rig, 20), 10, 1, 1));
+        store_stats(rig.store, &stats);
+        ck_assert_uint_eq(stats.read_errors, 3);
+        ck_assert_uint_eq(stats.checksum_errors, 6);
+
+        /* Right when it is read again. */
+        set_fault("store-check=errno:EIOx1");
+        ck_assert_int_eq(io_run(&rig, false, 10, 1, 20), 0);
+        set_fault(NULL);
+        store_stats(rig.store, &stats);
+        ck_assert_uint_eq(stats.read_errors, 3);
+        ck_assert_uint_eq(stats.checksum_errors, 7);
+        close(fd);
         rig_end(&rig);
 }
 END_TEST
@@ -208,6 +256,7 @@ int main(void)
         tcase_add_test(tc, test_reads_pass_writes);
         tcase_add_test(tc, test_submit_from_done);
         tcase_add_loop_test(tc, test_errors, 0, 2);
+        tcase_add_loop_test(tc, test_wrong_bytes, 0, 2);
         tcase_add_loop_test(tc, test_passing, 0, 2);
         tcase_add_loop_test(tc, test_truncated, 0, 2);
         tcase_add_test_raise_signal(tc, test_beyond_store, SIGABRT);

@@ -45,6 +45,10 @@ START_TEST(test_full)
         ck_assert_shows(text, "p50 85us  p99 1.2ms  p99.9 2ms  max 3.4s  (8 faults)\n");
         ck_assert_shows(text, "waited     -\n");
         ck_assert_ptr_null(strstr(text, "LOST"));
+        ck_assert_ptr_null(strstr(text, "ERRORS"));
+        free(text);
+        text = shown("{\"store\":{\"read_errors\":1,\"write_errors\":0,\"checksum_errors\":2}}");
+        ck_assert_shows(text, "ERRORS: 1 reads, 0 writes, 2 pages that were not what was written\n");
         free(text);
 }
 END_TEST

@@ -121,12 +121,18 @@ static struct text micros(struct json_object *of, const char *name)
 
 static void print_store(FILE *to, struct json_object *store)
 {
-        uint64_t used, capacity;
+        uint64_t used, capacity, reads, writes, checksums;
 
         fprintf(to, "store    disk %s of %s", bytes(store, "disk_bytes").s, bytes(store, "disk_capacity_bytes").s);
         if (number(store, "disk_bytes", &used) && number(store, "disk_capacity_bytes", &capacity))
                 fprintf(to, " (%s)", share(used, capacity).s);
         fprintf(to, "   ram %s\n", bytes(store, "ram_bytes").s);
+        if (number(store, "read_errors", &reads) && number(store, "write_errors", &writes) &&
+            number(store, "checksum_errors", &checksums) && reads + writes + checksums)
+                fprintf(to,
+                        "         ERRORS: %" PRIu64 " reads, %" PRIu64 " writes, %" PRIu64
+                        " pages that were not what was written\n",
+                        reads, writes, checksums);
 }
 
 static void print_faults(FILE *to, struct json_object *faults)
