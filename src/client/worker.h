@@ -25,6 +25,7 @@ struct worker_config {
         const struct idle_ops *idle;
         int device;        /* /dev/userfaultfd */
         uint64_t features; /* of userfaultfd here */
+        bool grow_when_full; /* see struct pager */
 
         struct worker *workers; /* all of them: a forked child is its parent's worker's */
         unsigned n_workers;

@@ -97,7 +97,12 @@ static int store_key(struct reading *r, const char *name, const char *key, const
                 return size_parse(value, &s->size) == 0 ? 1 : wrong(r, line, "size is not a size (say 8G)", value);
         if (strcmp(key, "keep") == 0)
                 return yes_or_no(value, &s->keep) == 0 ? 1 : wrong(r, line, "keep is yes or no", value);
-        return wrong(r, line, "[store] has no such key (path, size, keep)", key);
+        if (strcmp(key, "on_full") != 0)
+                return wrong(r, line, "[store] has no such key (path, size, keep, on_full)", key);
+        if (strcmp(value, "wait") != 0 && strcmp(value, "grow") != 0)
+                return wrong(r, line, "on_full is wait or grow", value);
+        s->grow_when_full = value[0] == 'g';
+        return 1;
 }
 
 static int class_key(struct reading *r, const char *name, const char *key, const char *value, int line)

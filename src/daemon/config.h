@@ -16,6 +16,7 @@ struct config_store {
         char *name, *path;
         uint64_t size; /* bytes; 0: not given: all of a device, CONFIG_FILE_BYTES for a file */
         bool keep;
+        bool grow_when_full; /* programs go beyond their limits then; else they wait */
 };
 
 struct config_class {

@@ -63,6 +63,7 @@ static int start_workers(struct instance *d, const struct idle_ops *idle, uint64
                 .store = d->store,
                 .idle = idle,
                 .device = d->device,
+                .grow_when_full = d->config->store.grow_when_full,
                 .features = features,
                 .workers = d->worker,
                 .n_workers = d->config->workers,

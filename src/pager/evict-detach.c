@@ -56,6 +56,8 @@ bool evict_is_hopeless(const struct space *s)
         if (atomic_load_explicit(&s->ring->away, memory_order_relaxed) ||
             atomic_load_explicit(&s->ring->forks, memory_order_relaxed))
                 return true;
+        if (s->store_is_full && s->pager->grow_when_full)
+                return true;
         return s->futile_until != 0 && s->in_flight == 0 && s->writes == 0 && !event_are_waiting(s) && !s->doubtful &&
                !s->journal.n_children;
 }

@@ -161,16 +161,18 @@ void fault_stall(struct space *s, struct fault *f)
 
 void fault_beyond(struct space *s, const struct fault *f)
 {
+        bool full = s->store_is_full && s->pager->grow_when_full;
         uint64_t pages;
 
         /* An agent that is held, or away for a moment, is no reason to complain. */
-        if (!s->futile_until || fault_is_of_agent(s, f))
+        if ((!s->futile_until && !full) || fault_is_of_agent(s, f))
                 return;
         pages = ++s->stats.over_limit;
         if (pages >= BEYOND_PAGES && (pages & (pages - 1)) == 0)
-                log_warning("client %d: nothing of it can be evicted (locked, pinned or shared memory): it has grown "
-                            "%llu MiB beyond its limit",
-                            s->pid, (unsigned long long)(pages * PAGE_SIZE_ >> 20));
+                log_warning("client %d: %s: it has grown %llu MiB beyond its limit", s->pid,
+                            full ? "the store is full (on_full = grow)" :
+                                   "nothing of it can be evicted (locked, pinned or shared memory)",
+                            (unsigned long long)(pages * PAGE_SIZE_ >> 20));
 }
 
 void fault_retry(struct space *s, struct fault *f)

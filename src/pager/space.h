@@ -72,6 +72,7 @@ struct pager {
         struct fetch fetch[PAGER_FETCHES];
         struct fetch *free_fetch;
         bool starved;           /* a fault waits for a free fetch */
+        bool grow_when_full;    /* the store: clients go beyond their limits then, else faults at the limit wait */
         struct space *spaces;   /* utlist, DL */
         uint64_t sharing_after; /* when what is shared may be counted again */
 };

@@ -60,3 +60,15 @@ wait_for 10 store_empty
 "${RUN[@]}" --stats stats.json "$HELPERS/fill" 80 >out || fail "fill: exit status $?: $(cat out)"
 check_num "wrong pages" "$(value_of out wrong_pages)" -eq 0
 check_num "evicted pages" "$(json stats.json '.clients[0].evicted_pages')" -ge $((48 * 256))
+
+echo "--- on_full = grow: 160 MiB in 32 MiB of memory and 64 MiB of store"
+daemon_stop
+daemon_config 64M 32M
+sed -i 's/^size = .*/&\non_full = grow/' vmpagerd.conf
+daemon_start
+"${RUN[@]}" --stats stats.json "$HELPERS/fill" 160 >out || fail "fill: exit status $?: $(cat out)"
+check_num "wrong pages" "$(value_of out wrong_pages)" -eq 0
+check_num "pages beyond the limit" "$(json stats.json '.clients[0].over_limit_pages')" -ge $((32 * 256))
+check_num "its peak" "$(json stats.json '.clients[0].peak_resident_bytes')" -ge $((80 << 20))
+check_match "the log" "$(cat vmpagerd.log)" 'the store is full \(on_full = grow\): it has grown [0-9]+ MiB beyond its limit'
+wait_for 10 store_empty

@@ -85,7 +85,7 @@ START_TEST(test_defaults)
         ck_assert_str_eq(c.store.name, "default");
         ck_assert_str_ne(c.store.path, "");
         ck_assert_uint_eq(c.store.size, 0); /* not given */
-        ck_assert(!c.store.keep);
+        ck_assert(!c.store.keep && !c.store.grow_when_full);
         ck_assert_uint_eq(c.class_.limit, 0);
         config_clear(&c);
         config_clear(&c);
@@ -110,6 +110,7 @@ START_TEST(test_all_keys)
                                    "path = /dev/disk/by-id/x y\n"
                                    "size = 1.5G\n"
                                    "keep = yes\n"
+                                   "on_full = grow\n"
                                    "[class default]\n"
                                    "limit = 16M\n",
                                    &c, &e),
@@ -123,7 +124,7 @@ START_TEST(test_all_keys)
         ck_assert_str_eq(c.store.name, "fast");
         ck_assert_str_eq(c.store.path, "/dev/disk/by-id/x y");
         ck_assert_uint_eq(c.store.size, GIB + GIB / 2);
-        ck_assert(c.store.keep);
+        ck_assert(c.store.keep && c.store.grow_when_full);
         ck_assert_uint_eq(c.class_.limit, 16 * MIB);
         config_clear(&c);
 }
@@ -188,6 +189,8 @@ START_TEST(test_wrong)
         wrong_line("[store a]\nsize = big\n", 2, "size");
         wrong_line("[store a]\nsize = 99999999T\n", 2, "size");
         wrong_line("[store a]\nkeep = true\n", 2, "keep");
+        wrong_line("[store a]\non_full = \n", 2, "wait or grow");
+        wrong_line("[store a]\non_full = Grow\n", 2, "wait or grow");
         wrong_line("[store a]\npath = /x\n[store b]\npath = /y\n", 4, "second");
         wrong_line("[class fast]\nlimit = 1G\n", 2, "fast");
         wrong_line("[class default]\nlimits = 1G\n", 2, "limits");
