@@ -189,9 +189,8 @@ static inline void op_signal(struct actor *a, struct region *r)
 }
 
 /*
- * SIGSEGV and SIGBUS are told like what is wrong. But what a child by clone(2) has where other threads of its parent
- * moved memory at that moment cannot always be told, and then it is SIGBUS, and said in the log: the child ends, and is
- * counted.
+ * SIGSEGV and SIGBUS are told like what is wrong. But what a child has where its parent's threads changed memory at
+ * that moment cannot always be told, and then it is SIGBUS, and said in the log: the child ends, and is counted.
  */
 static void on_fault(int number, siginfo_t *info, void *context)
 {
@@ -200,7 +199,7 @@ static void on_fault(int number, siginfo_t *info, void *context)
         size_t length;
 
         (void)context;
-        if (number == SIGBUS && self && self->raw) {
+        if (number == SIGBUS && self && self->pid) {
                 atomic_fetch_add(&board->bereft, 1);
                 _exit(0);
         }

@@ -562,8 +562,8 @@ static void report(void)
 {
         for (unsigned i = 0; i < N_OPS; i++)
                 printf("  %-24s %8lu\n", ops[i].name, board->count[i]);
-        printf("mremap %lu, EFAULT for a moment %lu, lost by it %lu, parted by a fork %lu, children by clone that "
-               "lost something %lu, regions of several mappings mapped anew %lu, wishes refused %lu\n",
+        printf("mremap %lu, EFAULT for a moment %lu, lost by it %lu, parted by a fork %lu, children that lost "
+               "something %lu, regions of several mappings mapped anew %lu, wishes refused %lu\n",
                board->moves, board->efaults, board->lost, board->parted, board->bereft, board->healed, board->refused);
         printf("pages written %lu, verified %lu, children %lu, execs %lu\n", board->written, board->verified,
                board->children, board->execs);
