@@ -17,14 +17,6 @@ void trial_clear(struct trial *t)
         pieces_clear(&t->pieces);
 }
 
-static int copy_regions(struct region_set *to, const struct region_set *from)
-{
-        for (size_t i = 0; i < from->n; i++)
-                if (region_add(to, from->v[i].start, from->v[i].end) < 0)
-                        return -ENOMEM;
-        return 0;
-}
-
 static int trial_new(struct trial *t, size_t n)
 {
         *t = (struct trial){
@@ -50,7 +42,7 @@ int trial_copy(struct trial *to, const struct trial *from, size_t n)
         memcpy(to->considered, from->considered, n * sizeof(*to->considered));
         to->n_order = from->n_order;
         to->first = from->first;
-        return copy_regions(&to->certain, &from->certain) | copy_regions(&to->gone, &from->gone) |
+        return region_copy(&to->certain, &from->certain) | region_copy(&to->gone, &from->gone) |
                pieces_copy(&to->pieces, &from->pieces);
 }
 
@@ -60,7 +52,7 @@ int trial_begin(struct trial *t, const struct order_question *q)
         int r = trial_new(t, q->n);
 
         if (r == 0)
-                r = copy_regions(&t->certain, certain);
+                r = region_copy(&t->certain, certain);
         for (size_t i = 0; i < certain->n && r == 0; i++)
                 r = pieces_add(&t->pieces, certain->v[i].start, certain->v[i].start,
                                certain->v[i].end - certain->v[i].start);

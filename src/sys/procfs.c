@@ -307,29 +307,42 @@ int procfs_children(const struct procfs *p, pid_t *out, unsigned max)
 }
 
 /*
- * Reads a thread's stat, see proc_pid_stat(5): num_threads, and flags and signal, which say whether it is ending
+ * Reads a stat, see proc_pid_stat(5); *out is where in text its third field begins, behind the name, which may hold
+ * anything. Returns 0 or a negative errno.
+ */
+static int read_stat(int dir, const char *path, char *text, size_t size, const char **out)
+{
+        _cleanup_(closep) int fd = procfs_open_in(dir, path);
+        ssize_t n;
+
+        if (fd < 0)
+                return fd;
+        n = read_text(fd, text, size);
+        if (n < 0)
+                return (int)n;
+        *out = strrchr(text, ')');
+        return *out ? 0 : -EIO;
+}
+
+/*
+ * Looks at a thread's stat: num_threads, and flags and signal, which say whether it is ending
  * (PF_EXITING, PF_DUMPCORE, PF_SIGNALED of linux/sched.h; SIGKILL, which all threads get when one ends the process).
  * Returns num_threads, or a negative errno: -ESRCH also when it is ending.
  */
 static int look_at_thread(const struct procfs *p, const char *path)
 {
-        _cleanup_(closep) int fd = procfs_open_in(p->dir, path);
         const unsigned long going = 0x4 | 0x200 | 0x400, killed = 1ul << (SIGKILL - 1);
         unsigned long flags, signals;
-        char text[1024], *at;
-        int threads;
-        ssize_t n;
+        char text[1024];
+        const char *at;
+        int threads, r = read_stat(p->dir, path, text, sizeof(text), &at);
 
-        if (fd < 0)
-                return fd;
-        n = read_text(fd, text, sizeof(text));
-        if (n < 0)
-                return (int)n;
-        at = strrchr(text, ')'); /* the name before it may hold anything */
-        if (!at || sscanf(at,
-                          ") %*c %*d %*d %*d %*d %*d %lu %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %d %*d %*u %*u "
-                          "%*d %*u %*u %*u %*u %*u %*u %lu",
-                          &flags, &threads, &signals) != 3)
+        if (r < 0)
+                return r;
+        if (sscanf(at,
+                   ") %*c %*d %*d %*d %*d %*d %lu %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %d %*d %*u %*u "
+                   "%*d %*u %*u %*u %*u %*u %*u %lu",
+                   &flags, &threads, &signals) != 3)
                 return -EIO;
         return (flags & going) || (signals & killed) ? -ESRCH : threads;
 }
@@ -374,20 +387,15 @@ int procfs_comm(const struct procfs *p, char buf[16])
 
 int procfs_parent(pid_t pid, pid_t *out)
 {
-        _cleanup_(closep) int fd = -1;
-        char path[32], text[512], *at;
-        int parent;
-        ssize_t n;
+        char path[32], text[1024];
+        const char *at;
+        int parent, r;
 
         snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-        fd = procfs_open_in(AT_FDCWD, path);
-        if (fd < 0)
-                return fd;
-        n = read_text(fd, text, sizeof(text));
-        if (n < 0)
-                return (int)n;
-        at = strrchr(text, ')');
-        if (!at || sscanf(at, ") %*c %d", &parent) != 1)
+        r = read_stat(AT_FDCWD, path, text, sizeof(text), &at);
+        if (r < 0)
+                return r;
+        if (sscanf(at, ") %*c %d", &parent) != 1)
                 return -EIO;
         *out = parent;
         return 0;

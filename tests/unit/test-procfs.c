@@ -652,6 +652,22 @@ START_TEST(test_threads)
 }
 END_TEST
 
+START_TEST(test_mapping_end)
+{
+        struct procfs p = open_self();
+        char *mem = mmap(NULL, 3 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        uint64_t end = 0;
+
+        ck_assert_int_eq(mprotect(mem + PAGE, PAGE, PROT_NONE), 0);
+        ck_assert_int_eq(procfs_mapping_end(&p, (uintptr_t)mem + PAGE, &end), 0);
+        ck_assert_uint_eq(end, (uintptr_t)mem + 2 * PAGE);
+        ck_assert_int_eq(munmap(mem + PAGE, PAGE), 0);
+        ck_assert_int_eq(procfs_mapping_end(&p, (uintptr_t)mem + PAGE, &end), -ENOENT);
+        munmap(mem, 3 * PAGE);
+        procfs_close(&p);
+}
+END_TEST
+
 /* What has ended, or is about to, is not said to have one thread because its others were quicker. */
 START_TEST(test_threads_of_ended)
 {
@@ -700,6 +716,7 @@ int main(void)
         tcase_add_test(tc, test_memory);
         tcase_add_test(tc, test_threads);
         tcase_add_test(tc, test_threads_of_ended);
+        tcase_add_test(tc, test_mapping_end);
         tcase_add_test(tc, test_mapping_kinds);
         tcase_add_test(tc, test_mapping_walk);
         tcase_add_test(tc, test_mapping_text);
