@@ -107,6 +107,11 @@ uint64_t budget_excess(struct budget *b, uint64_t in_flight)
         return over - in_flight;
 }
 
+bool budget_has_grown(const struct budget *b, uint64_t resident)
+{
+        return b->resident > resident && b->resident - resident >= high_distance(b);
+}
+
 uint64_t budget_next_sample(const struct budget *b)
 {
         uint64_t room = budget_room(b), to_gate;

@@ -55,6 +55,9 @@ bool budget_gate(struct budget *b);
 /* Bytes that are to be detached now, 0 for none. `in_flight` bytes are already on their way out. */
 uint64_t budget_excess(struct budget *b, uint64_t in_flight);
 
+/* Whether the resident size has grown since it was `resident` bytes by as much as eviction is to be ahead of. */
+bool budget_has_grown(const struct budget *b, uint64_t resident);
+
 /*
  * Nanoseconds until the next sample, so that a client cannot grow past the gate in between: it is taken to touch at
  * most 4 GB a second.

@@ -87,6 +87,27 @@ static uint32_t note_items(struct space *s, uint32_t b, struct vmpager_run *runs
         return n;
 }
 
+/* What the search is to do next time is known: nothing, for a while, or until there is more that could be evicted. */
+static void note_futile(struct space *s)
+{
+        s->futile_until = s->port->ops->now(s->port) + FUTILE_NS;
+        s->futile_size = s->budget.resident;
+}
+
+/*
+ * The search has found nothing. That says nothing of the client if it has given its memory back meanwhile, and is about
+ * to take more.
+ */
+static bool is_futile(struct space *s)
+{
+        struct procfs_memory m;
+
+        if (!evict_pick_is_futile(s) || s->port->ops->memory(s->port, &m) < 0)
+                return false;
+        budget_sample(&s->budget, m.anonymous);
+        return budget_excess(&s->budget, s->in_flight * PAGE_SIZE_) > 0;
+}
+
 /* Posts one batch of up to `want` pages. Returns how many pages it has. */
 static uint32_t post(struct space *s, uint32_t want)
 {
@@ -104,8 +125,8 @@ static uint32_t post(struct space *s, uint32_t want)
         for (uint32_t i = n; i < slots; i++)
                 ring_slots_free(&s->ring_slots, first + i);
         if (n == 0) {
-                if (evict_pick_is_futile(s))
-                        s->futile_until = s->port->ops->now(s->port) + FUTILE_NS;
+                if (is_futile(s))
+                        note_futile(s);
                 else if (s->certain.n)
                         s->port->ops->timer(s->port, s->port->ops->now(s->port)); /* goes on in another turn */
                 return 0;
@@ -134,7 +155,7 @@ void evict_kick(struct space *s)
         if (s->dying || event_is_unsettled(s) || s->journal.n_children || event_are_waiting(s) || s->unwritten)
                 return;
         if (s->futile_until) {
-                if (s->port->ops->now(s->port) < s->futile_until)
+                if (s->port->ops->now(s->port) < s->futile_until && !budget_has_grown(&s->budget, s->futile_size))
                         return;
                 s->futile_until = 0;
         }
@@ -230,7 +251,7 @@ static void count_vain(struct space *s, const struct evict_batch *batch, const u
                                     "to all of its threads, or is there no memory?): it grows beyond its limit",
                                     s->pid);
         }
-        s->futile_until = s->port->ops->now(s->port) + FUTILE_NS;
+        note_futile(s);
 }
 
 /* Takes one batch's results; the pages whose bytes came are in the batch's first slots afterwards. */

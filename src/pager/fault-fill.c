@@ -82,7 +82,7 @@ static bool has_to_wait(struct space *s, struct fault *f)
                 return true;
         if (f->looked || region_holds(&s->certain, f->addr, f->addr + PAGE_SIZE_))
                 return false;
-        f->looked = s->look_wanted = true;
+        f->looked = true;
         s->mapped = 0;
         s->port->ops->timer(s->port, s->port->ops->now(s->port));
         return true;

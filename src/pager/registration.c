@@ -197,14 +197,17 @@ static int make_certain(struct space *s, const struct look *before, const struct
         bool all = true;
 
         for (size_t i = 0; i < now->n_seen; i++) {
-                if (!was_seen(before, now->seen[i].start, now->seen[i].end))
+                const struct region *r = &now->seen[i];
+
+                if (!was_seen(before, r->start, r->end)) {
                         all = false;
-                else if (region_add(&s->certain, now->seen[i].start, now->seen[i].end) < 0)
-                        return -ENOMEM;
-                else if (s->look_wanted)
+                        continue;
+                }
+                if (!region_holds(&s->certain, r->start, r->end))
                         s->futile_until = 0; /* there is more to search */
+                if (region_add(&s->certain, r->start, r->end) < 0)
+                        return -ENOMEM;
         }
-        s->look_wanted = s->look_wanted && !all;
         return all;
 }
 

@@ -180,9 +180,9 @@ struct space {
         uint64_t unwritten;    /* standby pages for which the store had no room or a write failed */
         bool store_is_full;    /* the last write found no room */
         uint64_t futile_until; /* ns: a whole round found nothing evictable, or the agent could take none of it */
+        uint64_t futile_size;  /* bytes: the resident size at that time */
         uint64_t vain;         /* pages in a row that the agent could not take, and no event is why; UINT64_MAX: all */
         struct region_set kept[2]; /* pages that must stay: seen of late, and before that, see evict-keep.c */
-        bool look_wanted;          /* a fault waits for its mapping to become certain */
         uint64_t kept_since, keep_look_after; /* ns */
         struct evict_io *free_io;
         uint32_t writes; /* evict_io under way */

@@ -189,34 +189,6 @@ START_TEST(test_fault_on_busy)
 }
 END_TEST
 
-/* Nothing can be detached: the agent is not asked without end, and who waits for room gets it. */
-START_TEST(test_unmovable)
-{
-        struct rig *r = rig_new();
-        unsigned turns = 0;
-        uint32_t first;
-
-        /* More pages than the ring has room for, in several mappings of one chunk. */
-        ck_assert_uint_eq(ring_slots_take(&r->space.ring_slots, RIG_SLOTS - 8, &first), RIG_SLOTS - 8);
-        rig_put_many(r, 0, 40, 1);
-        for (unsigned i = 0; i < 40; i++)
-                r->page[i].result = VMPAGER_RES_REFUSED;
-        for (unsigned i = 3; i < 40; i += 4)
-                ck_assert_int_eq(region_remove(&r->space.certain, rig_addr(i), rig_addr(i + 1)), 0);
-        rig_press(r);
-        rig_touch(r, 100);
-        rig_receive(r);
-        while (r->moved != atomic_load(&r->ring->posted)) {
-                ck_assert_uint_lt(++turns, 50);
-                rig_agent(r);
-        }
-        rig_tick(r, 1000000);
-        rig_agent(r);
-        ck_assert(r->page[100].present);
-        rig_free(r);
-}
-END_TEST
-
 /* _i: nonsense for a result, more completed than was ordered */
 START_TEST(test_lying_agent)
 {
@@ -460,65 +432,6 @@ START_TEST(test_agent_in_gate)
 }
 END_TEST
 
-/*
- * The agent can do nothing (its system calls are forbidden), or there is nothing that it can move (all is pinned,
- * locked, shared by fork): pages at the limit come all the same.
- */
-START_TEST(test_helpless_agent)
-{
-        static const uint8_t result[] = { VMPAGER_RES_CANCELLED, VMPAGER_RES_BUSY, VMPAGER_RES_REFUSED };
-        struct rig *r = rig_new();
-
-        rig_put_many(r, 0, 20, 1);
-        rig_evict_to(r, 0, 20, PAGE_STORED);
-        for (unsigned i = RIG_MAPPED; i < RIG_PAGES; i++)
-                r->page[i].mapped = true; /* there is always more to try */
-        rig_put_many(r, 100, RIG_PAGES - 100, 2);
-        for (unsigned i = 100; i < RIG_PAGES; i++)
-                r->page[i].result = result[_i];
-        rig_press(r);
-        touch_all(r, 0, 20);
-        ck_assert_ptr_nonnull(r->space.stalled.head);
-        for (unsigned i = 0; i < 200 && r->space.stalled.head; i++) {
-                rig_agent(r);
-                rig_tick(r, 1000000);
-        }
-        rig_store(r, 0);
-        ck_assert(rig_holds_many(r, 0, 20, 1));
-        ck_assert(rig_holds_many(r, 100, RIG_PAGES - 100, 2));
-
-        /* It is asked again, and is well. */
-        for (unsigned i = 100; i < RIG_PAGES; i++)
-                r->page[i].result = VMPAGER_RES_NONE;
-        for (unsigned i = 0; i < 10 && r->space.vain;
-             i++) { /* pages that could not be taken are avoided for some time */
-                rig_press(r);
-                rig_agent(r);
-        }
-        ck_assert_uint_eq(r->space.vain, 0);
-        ck_assert_uint_gt(r->space.stats.evicted_pages, 20);
-        rig_free(r);
-}
-END_TEST
-
-/* A batch that was given back because mappings changed says nothing of the agent. */
-START_TEST(test_cancelled_agent)
-{
-        struct rig *r = rig_new();
-
-        rig_put_many(r, 0, 20, 1);
-        for (unsigned i = 0; i < 20; i++)
-                r->page[i].result = VMPAGER_RES_CANCELLED;
-        for (unsigned i = 0; i < 40; i++) {
-                rig_press(r);
-                evict_cancel(&r->space);
-                rig_agent(r);
-        }
-        ck_assert_uint_eq(r->space.vain, 0);
-        rig_free(r);
-}
-END_TEST
-
 /* _i: what is under way when the client goes: a batch, one that was moved, writes, reads, reads not installed yet. */
 START_TEST(test_end)
 {
@@ -551,7 +464,6 @@ int main(void)
         tcase_add_test(tc, test_zero_pages);
         tcase_add_test(tc, test_results);
         tcase_add_test(tc, test_fault_on_busy);
-        tcase_add_test(tc, test_unmovable);
         tcase_add_loop_test(tc, test_lying_agent, 0, 2);
         tcase_add_test(tc, test_write_error);
         tcase_add_test(tc, test_thread_end_stays);
@@ -561,8 +473,6 @@ int main(void)
         tcase_add_test(tc, test_move_gate);
         tcase_add_test(tc, test_silent_agent);
         tcase_add_test(tc, test_agent_in_gate);
-        tcase_add_loop_test(tc, test_helpless_agent, 0, 3);
-        tcase_add_test(tc, test_cancelled_agent);
         tcase_add_loop_test(tc, test_end, 0, 5);
         return unit_run("pager-evict", tc);
 }
