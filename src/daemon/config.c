@@ -16,6 +16,7 @@
 #include <vmpager/protocol.h>
 
 #include "model/budget.h"
+#include "store/spread.h"
 #include "util/error.h"
 #include "util/size.h"
 
@@ -25,8 +26,8 @@
 struct reading {
         struct config *config;
         const char *path;
-        int wrong; /* lines */
-        bool named_store;
+        int wrong;        /* lines */
+        bool named_store; /* the stores are those of the file, and not the one by default */
 };
 
 static int set_text(char **field, const char *value)
@@ -80,28 +81,70 @@ static int daemon_key(struct reading *r, const char *key, const char *value, int
         return 1;
 }
 
-static int store_key(struct reading *r, const char *name, const char *key, const char *value, int line)
+/* Makes a store with what holds for one of which nothing is said. NULL: no memory. */
+static struct config_store *add_store(struct config *c, const char *name)
 {
-        struct config_store *s = &r->config->store;
+        struct config_store *s = &c->store[c->n_stores];
+
+        *s = (struct config_store){ .weight = 1 };
+        if (set_text(&s->name, name) < 0 || set_text(&s->path, c->n_stores ? "" : DEFAULT_STORE_PATH) < 0) {
+                free(s->name);
+                return NULL;
+        }
+        c->n_stores++;
+        return s;
+}
+
+/* The store of that name, a new one if need be. NULL: no memory, or the line was found to be wrong. */
+static struct config_store *store_named(struct reading *r, const char *name, int line)
+{
+        struct config *c = r->config;
 
         if (!r->named_store) {
-                if (set_text(&s->name, name) < 0)
-                        return 0;
                 r->named_store = true;
-        } else if (strcmp(s->name, name) != 0) {
-                return wrong(r, line, "there can be one store so far; this is a second one", name);
+                return set_text(&c->store[0].name, name) < 0 ? NULL : &c->store[0];
         }
+        for (unsigned i = 0; i < c->n_stores; i++)
+                if (strcmp(c->store[i].name, name) == 0)
+                        return &c->store[i];
+        if (c->n_stores == CONFIG_MAX_STORES) {
+                wrong(r, line, "there are 8 stores already; this is one more", name);
+                return NULL;
+        }
+        return add_store(c, name);
+}
+
+static int store_weight(struct reading *r, struct config_store *s, const char *value, int line)
+{
+        char *end;
+        unsigned long n = strtoul(value, &end, 10);
+
+        if (*end || end == value || n < 1 || n > SPREAD_WEIGHT)
+                return wrong(r, line, "weight is a number from 1 to 1000", value);
+        s->weight = (unsigned)n;
+        return 1;
+}
+
+static int store_key(struct reading *r, const char *name, const char *key, const char *value, int line)
+{
+        int mistakes = r->wrong;
+        struct config_store *s = store_named(r, name, line);
+
+        if (!s)
+                return r->wrong > mistakes;
         if (strcmp(key, "path") == 0)
                 return set_text(&s->path, value) == 0;
         if (strcmp(key, "size") == 0)
                 return size_parse(value, &s->size) == 0 ? 1 : wrong(r, line, "size is not a size (say 8G)", value);
         if (strcmp(key, "keep") == 0)
                 return yes_or_no(value, &s->keep) == 0 ? 1 : wrong(r, line, "keep is yes or no", value);
+        if (strcmp(key, "weight") == 0)
+                return store_weight(r, s, value, line);
         if (strcmp(key, "on_full") != 0)
-                return wrong(r, line, "[store] has no such key (path, size, keep, on_full)", key);
+                return wrong(r, line, "[store] has no such key (path, size, keep, weight, on_full)", key);
         if (strcmp(value, "wait") != 0 && strcmp(value, "grow") != 0)
                 return wrong(r, line, "on_full is wait or grow", value);
-        s->grow_when_full = value[0] == 'g';
+        r->config->grow_when_full = value[0] == 'g';
         return 1;
 }
 
@@ -142,8 +185,7 @@ int config_defaults(struct config *out)
         *out = (struct config){ .workers = cpus < 1 ? 1 : cpus > 4 ? 4 : (unsigned)cpus };
         if (set_text(&out->socket, VMPAGER_DEFAULT_SOCKET) < 0 ||
             set_text(&out->control, VMPAGER_DEFAULT_CONTROL) < 0 || set_text(&out->state, VMPAGER_DEFAULT_STATE) < 0 ||
-            set_text(&out->store.name, "default") < 0 || set_text(&out->store.path, DEFAULT_STORE_PATH) < 0 ||
-            set_text(&out->class_.name, "default") < 0) {
+            !add_store(out, "default") || set_text(&out->class_.name, "default") < 0) {
                 config_clear(out);
                 return -ENOMEM;
         }
@@ -228,8 +270,14 @@ int config_check(const struct config *c, uint64_t memory, struct error *e)
                                  size_format(memory, size, sizeof(size)));
         if (strcmp(c->socket, c->control) == 0)
                 return error_set(e, -EINVAL, "socket and control are the same, %s: name two sockets", c->socket);
-        if (c->store.path[0] == '\0')
-                return error_set(e, -EINVAL, "the store %s has no path", c->store.name);
+        for (unsigned i = 0; i < c->n_stores; i++) {
+                if (c->store[i].path[0] == '\0')
+                        return error_set(e, -EINVAL, "the store %s has no path", c->store[i].name);
+                for (unsigned k = 0; k < i; k++)
+                        if (strcmp(c->store[i].path, c->store[k].path) == 0)
+                                return error_set(e, -EINVAL, "the stores %s and %s have the same path, %s: name two",
+                                                 c->store[k].name, c->store[i].name, c->store[i].path);
+        }
         return 0;
 }
 
@@ -239,8 +287,10 @@ void config_clear(struct config *c)
         free(c->control);
         free(c->state);
         free(c->tracker);
-        free(c->store.name);
-        free(c->store.path);
+        for (unsigned i = 0; i < c->n_stores; i++) {
+                free(c->store[i].name);
+                free(c->store[i].path);
+        }
         free(c->class_.name);
         *c = (struct config){ 0 };
 }

@@ -9,6 +9,9 @@ struct error;
 
 #define CONFIG_MAX_WORKERS 64
 
+/* Most [store NAME] sections. */
+#define CONFIG_MAX_STORES 8
+
 /* The size of a store in a file when none is given. */
 #define CONFIG_FILE_BYTES (8ull << 30)
 
@@ -16,7 +19,7 @@ struct config_store {
         char *name, *path;
         uint64_t size; /* bytes; 0: not given: all of a device, CONFIG_FILE_BYTES for a file */
         bool keep;
-        bool grow_when_full; /* programs go beyond their limits then; else they wait */
+        unsigned weight; /* its share of what is written, against those of the others */
 };
 
 struct config_class {
@@ -29,7 +32,9 @@ struct config {
         char *socket, *control, *state;
         char *tracker; /* NULL: the best there is */
         unsigned workers;
-        struct config_store store; /* one for now; a second [store] is refused with a message */
+        struct config_store store[CONFIG_MAX_STORES]; /* pages are spread over them */
+        unsigned n_stores;
+        bool grow_when_full; /* the stores: programs go beyond their limits then; else they wait */
         struct config_class class_; /* the default class */
 };
 

@@ -12,7 +12,9 @@
 #include <unistd.h>
 
 #include "idle/idle.h"
-#include "store/disk.h"
+#include "store/medium-file.h"
+#include "store/medium.h"
+#include "store/page-store.h"
 #include "store/store.h"
 #include "sys/sock.h"
 #include "sys/uffd.h"
@@ -45,16 +47,34 @@ static int watch_signals(struct instance *d, struct error *e)
         return d->signals < 0 ? error_sys(e, -errno, "no signalfd") : 0;
 }
 
-static int open_store(struct instance *d, struct error *e)
+/* Opens the medium of one [store] section. */
+static int open_medium(const struct config_store *s, struct medium **out, struct error *e)
 {
-        const struct config_store *s = &d->config->store;
-        struct disk_config disk = { .name = s->name, .path = s->path, .size = s->size, .unlink_on_close = !s->keep };
+        struct medium_file_config file = {
+                .name = s->name, .path = s->path, .size = s->size, .unit = STORE_PAGE, .unlink_on_close = !s->keep
+        };
         struct stat st;
 
-        if (disk.size == 0 && (stat(s->path, &st) < 0 || !S_ISBLK(st.st_mode)))
-                disk.size = CONFIG_FILE_BYTES;
+        if (file.size == 0 && (stat(s->path, &st) < 0 || !S_ISBLK(st.st_mode)))
+                file.size = CONFIG_FILE_BYTES;
+        return medium_file_open(&file, out, e);
+}
 
-        return disk_open(&disk, &d->store, e);
+static int open_store(struct instance *d, struct error *e)
+{
+        struct page_store_medium media[CONFIG_MAX_STORES];
+        unsigned n = 0;
+        int r = 0;
+
+        for (; n < d->config->n_stores && r == 0; n += r == 0) {
+                media[n].weight = d->config->store[n].weight;
+                r = open_medium(&d->config->store[n], &media[n].medium, e);
+        }
+        if (r == 0)
+                r = page_store_new(media, n, &d->store, e);
+        while (r < 0 && n > 0)
+                medium_destroy(media[--n].medium);
+        return r;
 }
 
 static int start_workers(struct instance *d, const struct idle_ops *idle, uint64_t features, struct error *e)
@@ -63,7 +83,7 @@ static int start_workers(struct instance *d, const struct idle_ops *idle, uint64
                 .store = d->store,
                 .idle = idle,
                 .device = d->device,
-                .grow_when_full = d->config->store.grow_when_full,
+                .grow_when_full = d->config->grow_when_full,
                 .features = features,
                 .workers = d->worker,
                 .n_workers = d->config->workers,
@@ -108,9 +128,6 @@ static int start_all(struct instance *d, uint64_t memory, struct error *e)
         uint64_t features = 0;
         int r;
 
-        if (geteuid() != 0)
-                return error_set(e, -EPERM,
-                                 "vmpagerd needs root: it hands out userfaultfds and reads its clients' page maps");
         d->device = uffd_device(&features, e);
         if (d->device < 0)
                 return d->device;

@@ -56,6 +56,9 @@ static int serve(const struct options *o, const struct config *config, uint64_t 
         static struct instance instance;
         int r, ready = o->ready_fd;
 
+        if (geteuid() != 0)
+                return error_set(e, -EPERM,
+                                 "vmpagerd needs root: it hands out userfaultfds and reads its clients' page maps");
         if (!o->foreground) {
                 r = background_enter(&ready, e);
                 if (r < 0)

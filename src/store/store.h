@@ -43,7 +43,7 @@ struct store_io {
         int buffer;    /* index of the registered buffer that holds memory, in the port's loop */
         void *memory;  /* page-aligned, pages * STORE_PAGE bytes */
         struct store_io *next;                     /* the store's, while it is queued */
-        _Alignas(16) unsigned char private_[160];  /* the store's, while it is under way */
+        _Alignas(16) unsigned char private_[448];  /* the store's, while it is under way */
 };
 
 struct store_stats {
@@ -57,7 +57,6 @@ struct store_stats {
 };
 
 struct store_ops {
-        const char *name;
         void (*destroy)(struct store *store);
         uint32_t (*alloc)(struct store *store, uint32_t pages, store_loc *first);
         int (*ref)(struct store *store, store_loc loc);

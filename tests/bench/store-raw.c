@@ -17,7 +17,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "store/disk.h"
+#include "store/medium-file.h"
+#include "store/medium.h"
+#include "store/page-store.h"
 #include "store/store.h"
 #include "sys/loop.h"
 #include "util/error.h"
@@ -220,7 +222,10 @@ int main(int argc, char **argv)
 {
         static struct bench b;
         unsigned rounds = argc > 2 ? (unsigned)atoi(argv[2]) : 5;
-        struct disk_config config = { .name = "bench", .size = STORE_BYTES, .unlink_on_close = true };
+        struct medium_file_config config = {
+                .name = "bench", .size = STORE_BYTES, .unit = STORE_PAGE, .unlink_on_close = true
+        };
+        struct page_store_medium medium = { .weight = 1 };
         struct error e = { 0 };
         char path[512];
 
@@ -235,7 +240,8 @@ int main(int argc, char **argv)
                 fail("memory", -ENOMEM);
         for (size_t i = 0; i < DEPTH * RUN * STORE_PAGE; i++)
                 b.memory[i] = (unsigned char)draw(&b, 256);
-        if (disk_open(&config, &b.store, &e) < 0 || loop_new(&b.loop, &e) < 0) {
+        if (medium_file_open(&config, &medium.medium, &e) < 0 ||
+            page_store_new(&medium, 1, &b.store, &e) < 0 || loop_new(&b.loop, &e) < 0) {
                 fprintf(stderr, "store-raw: %s\n", e.text);
                 return EXIT_FAILURE;
         }

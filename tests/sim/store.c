@@ -119,7 +119,6 @@ void store_end_one(unsigned which)
 }
 
 const struct store_ops sim_store_ops = {
-        .name = "simulated",
         .alloc = fake_alloc,
         .ref = fake_ref,
         .unref = fake_unref,

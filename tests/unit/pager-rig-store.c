@@ -55,7 +55,6 @@ static void fake_submit(struct store_port *port, struct store_io *io)
 }
 
 const struct store_ops rig_store_ops = {
-        .name = "fake",
         .alloc = fake_alloc,
         .ref = fake_ref,
         .unref = fake_unref,

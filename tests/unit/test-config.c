@@ -82,10 +82,10 @@ START_TEST(test_defaults)
         ck_assert_str_eq(c.state, VMPAGER_DEFAULT_STATE);
         ck_assert_ptr_null(c.tracker);
         ck_assert(c.workers >= 1 && c.workers <= 4);
-        ck_assert_str_eq(c.store.name, "default");
-        ck_assert_str_ne(c.store.path, "");
-        ck_assert_uint_eq(c.store.size, 0); /* not given */
-        ck_assert(!c.store.keep && !c.store.grow_when_full);
+        ck_assert_str_eq(c.store[0].name, "default");
+        ck_assert_str_ne(c.store[0].path, "");
+        ck_assert_uint_eq(c.store[0].size, 0); /* not given */
+        ck_assert(!c.store[0].keep && !c.grow_when_full);
         ck_assert_uint_eq(c.class_.limit, 0);
         config_clear(&c);
         config_clear(&c);
@@ -121,10 +121,10 @@ START_TEST(test_all_keys)
         ck_assert_str_eq(c.state, "/a/state");
         ck_assert_str_eq(c.tracker, "standby");
         ck_assert_uint_eq(c.workers, 64);
-        ck_assert_str_eq(c.store.name, "fast");
-        ck_assert_str_eq(c.store.path, "/dev/disk/by-id/x y");
-        ck_assert_uint_eq(c.store.size, GIB + GIB / 2);
-        ck_assert(c.store.keep && c.store.grow_when_full);
+        ck_assert_str_eq(c.store[0].name, "fast");
+        ck_assert_str_eq(c.store[0].path, "/dev/disk/by-id/x y");
+        ck_assert_uint_eq(c.store[0].size, GIB + GIB / 2);
+        ck_assert(c.store[0].keep && c.grow_when_full);
         ck_assert_uint_eq(c.class_.limit, 16 * MIB);
         config_clear(&c);
 }
@@ -151,11 +151,48 @@ START_TEST(test_indented)
         ck_assert_str_eq(said, "");
         ck_assert_str_eq(c.socket, "/a/s");
         ck_assert_str_eq(c.control, "/a/c");
-        ck_assert_str_eq(c.store.path, "/a/store");
-        ck_assert_uint_eq(c.store.size, 2 * GIB);
+        ck_assert_str_eq(c.store[0].path, "/a/store");
+        ck_assert_uint_eq(c.store[0].size, 2 * GIB);
         ck_assert_uint_eq(c.class_.limit, 64 * MIB);
         config_clear(&c);
         wrong_line("[daemon]\nsocket = /x\n  socke = /y\n", 3, "socke");
+}
+END_TEST
+
+/* Several stores, whose keys may come in any order. */
+START_TEST(test_stores)
+{
+        struct config c;
+        struct error e = { 0 };
+
+        ck_assert_int_eq(
+                read_text("[store a]\nsize = 1G\n[store b]\npath = /b\nweight = 1000\n[store a]\npath = /a\n", &c, &e),
+                0);
+        ck_assert_uint_eq(c.n_stores, 2);
+        ck_assert_str_eq(c.store[0].path, "/a");
+        ck_assert_uint_eq(c.store[0].size, GIB);
+        ck_assert_uint_eq(c.store[0].weight, 1);
+        ck_assert_str_eq(c.store[1].path, "/b");
+        ck_assert_uint_eq(c.store[1].size, 0);
+        ck_assert_uint_eq(c.store[1].weight, 1000);
+        ck_assert_int_eq(config_check(&c, 64 * GIB, &e), 0);
+        config_clear(&c);
+
+        ck_assert_int_eq(read_text("[store a]\npath = /a\n[store b]\nweight = 2\n", &c, &e), 0);
+        ck_assert_int_eq(config_check(&c, 64 * GIB, &e), -EINVAL);
+        ck_assert_ptr_nonnull(strstr(e.text, "the store b has no path"));
+        config_clear(&c);
+        ck_assert_int_eq(read_text("[store a]\npath = /a\n[store b]\npath = /a\n", &c, NULL), 0);
+        e = (struct error){ 0 };
+        ck_assert_int_eq(config_check(&c, 64 * GIB, &e), -EINVAL);
+        ck_assert_ptr_nonnull(strstr(e.text, "the stores a and b have the same path, /a"));
+        config_clear(&c);
+        wrong_line("[store a]\nweight = 0\n", 2, "weight");
+        wrong_line("[store a]\nweight = 1001\n", 2, "weight");
+        wrong_line("[store 1]\nkeep = no\n[store 2]\nkeep = no\n[store 3]\nkeep = no\n[store 4]\nkeep = no\n"
+                   "[store 5]\nkeep = no\n[store 6]\nkeep = no\n[store 7]\nkeep = no\n[store 8]\nkeep = no\n"
+                   "[store 9]\nkeep = no\n",
+                   18, "8 stores");
 }
 END_TEST
 
@@ -164,12 +201,12 @@ START_TEST(test_little)
         struct config c;
 
         ck_assert_int_eq(read_text("", &c, NULL), 0);
-        ck_assert_str_eq(c.store.name, "default");
+        ck_assert_str_eq(c.store[0].name, "default");
         config_clear(&c);
         ck_assert_int_eq(read_text("[class default]\nlimit = none\n[store default]\nkeep = no\nkeep = yes\n", &c, NULL),
                          0);
         ck_assert_uint_eq(c.class_.limit, 0);
-        ck_assert(c.store.keep); /* the last one holds */
+        ck_assert(c.store[0].keep); /* the last one holds */
         config_clear(&c);
 }
 END_TEST
@@ -191,7 +228,6 @@ START_TEST(test_wrong)
         wrong_line("[store a]\nkeep = true\n", 2, "keep");
         wrong_line("[store a]\non_full = \n", 2, "wait or grow");
         wrong_line("[store a]\non_full = Grow\n", 2, "wait or grow");
-        wrong_line("[store a]\npath = /x\n[store b]\npath = /y\n", 4, "second");
         wrong_line("[class fast]\nlimit = 1G\n", 2, "fast");
         wrong_line("[class default]\nlimits = 1G\n", 2, "limits");
         wrong_line("[class default]\nlimit = much\n", 2, "limit");
@@ -246,7 +282,7 @@ START_TEST(test_long_line)
         memset(end, 'p', 180);
         strcpy(end + 180, "\n");
         ck_assert_int_eq(read_text(text, &c, &e), 0);
-        ck_assert_uint_eq(strlen(c.store.path), 181);
+        ck_assert_uint_eq(strlen(c.store[0].path), 181);
         config_clear(&c);
 }
 END_TEST
@@ -293,6 +329,7 @@ int main(void)
         tcase_add_test(tc, test_defaults);
         tcase_add_test(tc, test_all_keys);
         tcase_add_test(tc, test_indented);
+        tcase_add_test(tc, test_stores);
         tcase_add_test(tc, test_little);
         tcase_add_test(tc, test_wrong);
         tcase_add_test(tc, test_many_wrong);

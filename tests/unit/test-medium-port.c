@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * A port of a disk store: its queue, and what it makes of errors and of transfers cut short. Errors come from the fault
+ * A port of a medium: its queue, and what it makes of errors and of transfers cut short. Errors come from the fault
  * points; where they have to last, they do so until the test clears them.
  */
-#include "store/disk.h"
-
 #include <check.h>
 #include <errno.h>
 #include <signal.h>
@@ -12,14 +10,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "disk-rig.h"
+#include "medium-rig.h"
 
 static struct io many[1000];
 
 START_TEST(test_beyond_bound)
 {
         struct rig rig = rig_new(8 * MIB, true);
-        struct store_stats stats;
 
         for (unsigned i = 0; i < 1000; i++) {
                 fill(rig_page(&rig, i), i, 1, 5);
@@ -33,9 +30,8 @@ START_TEST(test_beyond_bound)
         rig_wait(&rig);
         for (unsigned i = 0; i < 1000; i++)
                 ck_assert(many[i].result == 0 && holds(rig_page(&rig, 1000 + i), i, 1, 5));
-        store_stats(rig.store, &stats);
-        ck_assert_uint_eq(stats.writes, 1000);
-        ck_assert_uint_eq(stats.reads, 1000);
+        ck_assert_uint_eq(rig.medium->writes.ios, 1000);
+        ck_assert_uint_eq(rig.medium->reads.ios, 1000);
         rig_end(&rig);
 }
 END_TEST
@@ -66,35 +62,34 @@ START_TEST(test_reads_pass_writes)
 END_TEST
 
 /* done() submits the next I/O with the same store_io, from a queue that is full. */
-static void chain_done(struct store_io *sio, int result)
+static void chain_done(struct medium_io *sio, int result)
 {
         struct io *io = (struct io *)sio;
 
         ck_assert_int_eq(result, 0);
-        if (sio->loc == 9) {
+        if (sio->at == 9) {
                 io->rig->pending--;
                 return;
         }
-        sio->loc++;
-        store_submit(io->rig->port, sio);
+        sio->at++;
+        medium_submit(io->rig->port, sio);
 }
 
 START_TEST(test_submit_from_done)
 {
         struct rig rig = rig_new(MIB, true);
-        struct store_stats stats;
 
         ck_assert_int_eq(io_run(&rig, true, 0, 10, 0), 0);
         for (unsigned i = 0; i < 400; i++) {
                 many[i] = (struct io){ .rig = &rig };
-                many[i].io = (struct store_io){ .done = chain_done, .pages = 1, .buffer = rig.buffer,
-                                                .memory = rig_page(&rig, i) };
+                many[i].io = (struct medium_io){
+                        .done = chain_done, .units = 1, .buffer = rig.buffer, .memory = rig_page(&rig, i)
+                };
                 rig.pending++;
-                store_submit(rig.port, &many[i].io);
+                medium_submit(rig.port, &many[i].io);
         }
         rig_wait(&rig);
-        store_stats(rig.store, &stats);
-        ck_assert_uint_eq(stats.reads, 4000);
+        ck_assert_uint_eq(rig.medium->reads.ios, 4000);
         rig_end(&rig);
 }
 END_TEST
@@ -104,7 +99,6 @@ END_TEST
 START_TEST(test_errors)
 {
         struct rig rig = rig_new(MIB, _i);
-        struct store_stats stats;
 
         fill(rig.memory, 8, 4, 1);
         ck_assert_int_eq(io_run(&rig, true, 8, 4, 0), 0);
@@ -121,61 +115,13 @@ START_TEST(test_errors)
         ck_assert(holds(rig_page(&rig, 20), 8, 1, 1));
         ck_assert(holds(rig_page(&rig, 22), 10, 1, 1));
 
-        store_stats(rig.store, &stats);
-        ck_assert_uint_eq(stats.reads, 3);
-        ck_assert_uint_eq(stats.read_pages, 2);
-        ck_assert_uint_eq(stats.read_errors, 1);
-        ck_assert_uint_eq(stats.writes, 2);
-        ck_assert_uint_eq(stats.written_pages, 4);
-        ck_assert_uint_eq(stats.write_errors, 1);
+        ck_assert_uint_eq(rig.medium->reads.ios, 3);
+        ck_assert_uint_eq(rig.medium->reads.bytes / STORE_PAGE, 2);
+        ck_assert_uint_eq(rig.medium->reads.errors, 1);
+        ck_assert_uint_eq(rig.medium->writes.ios, 2);
+        ck_assert_uint_eq(rig.medium->writes.bytes / STORE_PAGE, 4);
+        ck_assert_uint_eq(rig.medium->writes.errors, 1);
         set_fault(NULL);
-        rig_end(&rig);
-}
-END_TEST
-
-/* Bytes that are not what was written: damaged, of another location, or of before. What is right is read as ever. */
-START_TEST(test_wrong_bytes)
-{
-        struct rig rig = rig_new(MIB, _i);
-        struct store_stats stats;
-        unsigned char page[STORE_PAGE], byte;
-        int fd = open(temp_path("store"), O_RDWR | O_CLOEXEC);
-
-        ck_assert_int_ge(fd, 0);
-        fill(rig.memory, 8, 4, 1);
-        ck_assert_int_eq(io_run(&rig, true, 8, 4, 0), 0);
-        ck_assert_int_eq(pread(fd, page, sizeof(page), 8 * STORE_PAGE), sizeof(page));
-        fill(rig.memory, 8, 1, 2);
-        ck_assert_int_eq(io_run(&rig, true, 8, 1, 0), 0);
-
-        /* The last write was lost. */
-        ck_assert_int_eq(pwrite(fd, page, sizeof(page), 8 * STORE_PAGE), sizeof(page));
-        ck_assert_int_eq(fsync(fd), 0);
-        ck_assert_int_eq(io_run(&rig, false, 8, 1, 20), -EBADMSG);
-        /* One went to the wrong place, and it is the last of several that are read. */
-        ck_assert_int_eq(pwrite(fd, page, sizeof(page), 11 * STORE_PAGE), sizeof(page));
-        ck_assert_int_eq(fsync(fd), 0);
-        ck_assert_int_eq(io_run(&rig, false, 9, 3, 20), -EBADMSG);
-        /* One bit. */
-        ck_assert_int_eq(pread(fd, &byte, 1, 9 * STORE_PAGE + 4095), 1);
-        byte ^= 0x10;
-        ck_assert_int_eq(pwrite(fd, &byte, 1, 9 * STORE_PAGE + 4095), 1);
-        ck_assert_int_eq(fsync(fd), 0);
-        ck_assert_int_eq(io_run(&rig, false, 9, 1, 20), -EBADMSG);
-        ck_assert_int_eq(io_run(&rig, false, 10, 1, 20), 0);
-        ck_assert(holds(rig_page(&rig, 20), 10, 1, 1));
-        store_stats(rig.store, &stats);
-        ck_assert_uint_eq(stats.read_errors, 3);
-        ck_assert_uint_eq(stats.checksum_errors, 6);
-
-        /* Right when it is read again. */
-        set_fault("store-check=errno:EIOx1");
-        ck_assert_int_eq(io_run(&rig, false, 10, 1, 20), 0);
-        set_fault(NULL);
-        store_stats(rig.store, &stats);
-        ck_assert_uint_eq(stats.read_errors, 3);
-        ck_assert_uint_eq(stats.checksum_errors, 7);
-        close(fd);
         rig_end(&rig);
 }
 END_TEST
@@ -193,7 +139,6 @@ START_TEST(test_passing)
                 "store-read=delay:1ms,store-write=delay:1ms",
         };
         struct rig rig = rig_new(MIB, _i);
-        struct store_stats stats;
 
         for (uint32_t i = 0; i < sizeof(faults) / sizeof(*faults); i++) {
                 fill(rig.memory, 30, 11, i);
@@ -207,10 +152,9 @@ START_TEST(test_passing)
                 ck_assert_int_eq(io_run(&rig, false, 30, 11, 100), 0);
                 ck_assert(holds(rig_page(&rig, 100), 30, 11, i));
         }
-        store_stats(rig.store, &stats);
-        ck_assert_uint_eq(stats.writes, 7);
-        ck_assert_uint_eq(stats.reads, 14);
-        ck_assert_uint_eq(stats.read_errors + stats.write_errors, 0);
+        ck_assert_uint_eq(rig.medium->writes.ios, 7);
+        ck_assert_uint_eq(rig.medium->reads.ios, 14);
+        ck_assert_uint_eq(rig.medium->reads.errors + rig.medium->writes.errors, 0);
         rig_end(&rig);
 }
 END_TEST
@@ -234,7 +178,7 @@ START_TEST(test_truncated)
 }
 END_TEST
 
-START_TEST(test_beyond_store)
+START_TEST(test_beyond_medium)
 {
         struct rig rig = rig_new(MIB, false);
         struct io io;
@@ -245,7 +189,7 @@ END_TEST
 
 int main(void)
 {
-        Suite *suite = suite_create("disk-port");
+        Suite *suite = suite_create("medium-port");
         TCase *tc = tcase_create("port");
         SRunner *runner;
         int failed;
@@ -256,10 +200,9 @@ int main(void)
         tcase_add_test(tc, test_reads_pass_writes);
         tcase_add_test(tc, test_submit_from_done);
         tcase_add_loop_test(tc, test_errors, 0, 2);
-        tcase_add_loop_test(tc, test_wrong_bytes, 0, 2);
         tcase_add_loop_test(tc, test_passing, 0, 2);
         tcase_add_loop_test(tc, test_truncated, 0, 2);
-        tcase_add_test_raise_signal(tc, test_beyond_store, SIGABRT);
+        tcase_add_test_raise_signal(tc, test_beyond_medium, SIGABRT);
         suite_add_tcase(suite, tc);
 
         runner = srunner_create(suite);

@@ -1,36 +1,28 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A disk store in a temporary directory with a loop, a port and memory, for the tests of its I/O. Every page is filled
- * with its location and a generation, so that a page from the wrong place or time is noticed.
+ * A store on media that are files in a temporary directory, with a loop, a port and memory. Every page is filled with
+ * its location and a generation, so that a page from the wrong place or time is noticed.
  */
-#ifndef TESTS_DISK_RIG_H
-#define TESTS_DISK_RIG_H
+#ifndef TESTS_PAGE_RIG_H
+#define TESTS_PAGE_RIG_H
 
 #include <check.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "store/disk.h"
+#include "store/medium-file.h"
+#include "store/medium.h"
+#include "store/page-store.h"
 #include "store/store.h"
 #include "sys/loop.h"
 #include "temp-dir.h"
 #include "util/error.h"
 #include "util/faultpoint.h"
 
-#define MIB (UINT64_C(1) << 20)
-
-static inline struct store *open_store(const struct disk_config *config)
-{
-        struct error e = { 0 };
-        struct store *store = NULL;
-
-        ck_assert_msg(disk_open(config, &store, &e) == 0, "%s", e.text);
-        ck_assert_ptr_nonnull(store);
-        return store;
-}
-
+#define MIB          (UINT64_C(1) << 20)
 #define MEMORY_PAGES 4096u
 
 struct rig {
@@ -50,12 +42,41 @@ struct io {
         int result;
 };
 
-static inline struct rig rig_on(const struct disk_config *config, bool registered)
+/* The file of medium number i. */
+static inline const char *rig_path(unsigned i)
+{
+        char name[16];
+
+        snprintf(name, sizeof(name), "store%u", i);
+        return temp_path(name);
+}
+
+/* A store on n files of that size in bytes each, with weights of 1, 2, 3 and so on. */
+static inline struct store *rig_store(unsigned n, uint64_t size)
+{
+        struct page_store_medium media[8];
+        struct error e = { 0 };
+        struct store *store = NULL;
+
+        for (unsigned i = 0; i < n; i++) {
+                struct medium_file_config config = {
+                        .name = "t", .path = rig_path(i), .size = size, .unit = STORE_PAGE, .unlink_on_close = true
+                };
+
+                ck_assert_msg(medium_file_open(&config, &media[i].medium, &e) == 0, "%s", e.text);
+                media[i].weight = i + 1;
+        }
+        ck_assert_msg(page_store_new(media, n, &store, &e) == 0, "%s", e.text);
+        ck_assert_ptr_nonnull(store);
+        return store;
+}
+
+static inline struct rig rig_new(unsigned n, uint64_t size, bool registered)
 {
         struct rig rig = { .buffer = -1 };
         struct error e = { 0 };
 
-        rig.store = open_store(config);
+        rig.store = rig_store(n, size);
         ck_assert_msg(loop_new(&rig.loop, &e) == 0, "%s", e.text);
         ck_assert_int_eq(store_port_open(rig.store, rig.loop, &rig.port), 0);
         ck_assert_int_eq(posix_memalign((void **)&rig.memory, STORE_PAGE, MEMORY_PAGES * STORE_PAGE), 0);
@@ -67,15 +88,7 @@ static inline struct rig rig_on(const struct disk_config *config, bool registere
         return rig;
 }
 
-/* On a new file. */
-static inline struct rig rig_new(uint64_t size, bool registered)
-{
-        struct disk_config config = { .name = "t", .path = temp_path("store"), .size = size, .unlink_on_close = true };
-
-        return rig_on(&config, registered);
-}
-
-static inline void rig_close(struct rig *rig)
+static inline void rig_end(struct rig *rig)
 {
         ck_assert_uint_eq(rig->pending, 0);
         store_port_close(rig->port);
@@ -84,13 +97,7 @@ static inline void rig_close(struct rig *rig)
         loop_free(rig->loop);
         store_destroy(rig->store);
         free(rig->memory);
-}
-
-/* Of rig_new(): its file is gone. */
-static inline void rig_end(struct rig *rig)
-{
-        rig_close(rig);
-        ck_assert_int_eq(access(temp_path("store"), F_OK), -1);
+        ck_assert_int_eq(access(rig_path(0), F_OK), -1);
 }
 
 static inline void io_done(struct store_io *sio, int result)
@@ -114,8 +121,12 @@ static inline void io_start(struct rig *rig, struct io *io, bool write, store_lo
 {
         ck_assert_uint_le(page + pages, MEMORY_PAGES);
         *io = (struct io){ .rig = rig };
-        io->io = (struct store_io){ .done = io_done, .write = write, .pages = pages, .loc = loc,
-                                    .buffer = rig->buffer, .memory = rig_page(rig, page) };
+        io->io = (struct store_io){ .done = io_done,
+                                    .write = write,
+                                    .pages = pages,
+                                    .loc = loc,
+                                    .buffer = rig->buffer,
+                                    .memory = rig_page(rig, page) };
         rig->pending++;
         rig->submitting = true;
         store_submit(rig->port, &io->io);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The disk store on what only root can make: a block device (a loop device, detached by the kernel when its last
+ * A medium on what only root can make: a block device (a loop device, detached by the kernel when its last
  * descriptor is closed) and a filesystem without O_DIRECT (a ramfs in a mount namespace of the test's own). Skipped
  * where loop devices cannot be had.
  */
-#include "store/disk.h"
+#include "store/medium-file.h"
 
 #include <check.h>
 #include <errno.h>
@@ -19,15 +19,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "disk-rig.h"
+#include "medium-rig.h"
 
 #define LOOP_TRIES 16 /* another process may take the number that we were told is free */
 
 /* Attaches fd, in blocks of `block` bytes; fills in the device's name. Returns its descriptor or a negative errno. */
 static int attach(int fd, unsigned block, char *name, size_t len)
 {
-        struct loop_config config = { .fd = (unsigned)fd, .block_size = block,
-                                      .info.lo_flags = LO_FLAGS_AUTOCLEAR };
+        struct loop_config config = { .fd = (unsigned)fd, .block_size = block, .info.lo_flags = LO_FLAGS_AUTOCLEAR };
         int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC), device = -1, r = -errno;
 
         for (int i = 0; control >= 0 && i < LOOP_TRIES; i++) {
@@ -65,45 +64,44 @@ static int attach_new(uint64_t size, unsigned block, char *name, size_t len)
         return device;
 }
 
-/* Writes all slots and reads them back, some by runs and some alone. */
-static void use(const struct disk_config *config, uint64_t bytes)
+/* Writes all units and reads them back, some by runs and some alone. */
+static void use(const struct medium_file_config *config, uint64_t bytes)
 {
         struct rig rig = rig_on(config, true);
-        struct store_stats stats;
-        store_loc first = 0;
-        uint32_t got;
+        uint64_t units = bytes / STORE_PAGE, at;
+        uint32_t n;
 
-        store_stats(rig.store, &stats);
-        ck_assert_uint_eq(stats.disk_capacity_bytes, bytes);
-        while ((got = store_alloc(rig.store, 100, &first)) > 0) {
-                fill(rig.memory, first, got, 4);
-                ck_assert_int_eq(io_run(&rig, true, first, got, 0), 0);
+        ck_assert_uint_eq(rig.medium->units, units);
+        for (at = 0; at < units; at += n) {
+                n = units - at < 100 ? (uint32_t)(units - at) : 100;
+                fill(rig.memory, at, n, 4);
+                ck_assert_int_eq(io_run(&rig, true, at, n, 0), 0);
         }
-        for (first = 0; first < bytes / STORE_PAGE; first += got) {
-                got = first % 3 ? 1 : 50;
-                if (got > bytes / STORE_PAGE - first)
-                        got = (uint32_t)(bytes / STORE_PAGE - first);
-                memset(rig.memory, 0, got * STORE_PAGE);
-                ck_assert_int_eq(io_run(&rig, false, first, got, 0), 0);
-                ck_assert(holds(rig.memory, first, got, 4));
+        for (at = 0; at < units; at += n) {
+                n = at % 3 ? 1 : 50;
+                if (n > units - at)
+                        n = (uint32_t)(units - at);
+                memset(rig.memory, 0, n * STORE_PAGE);
+                ck_assert_int_eq(io_run(&rig, false, at, n, 0), 0);
+                ck_assert(holds(rig.memory, at, n, 4));
         }
         rig_close(&rig);
 }
 
-static void refused(const struct disk_config *config, int code, const char *text)
+static void refused(const struct medium_file_config *config, int code, const char *text)
 {
-        struct store *store = NULL;
+        struct medium *medium = NULL;
         struct error e = { 0 };
 
-        ck_assert_int_eq(disk_open(config, &store, &e), code);
-        ck_assert_ptr_null(store);
+        ck_assert_int_eq(medium_file_open(config, &medium, &e), code);
+        ck_assert_ptr_null(medium);
         ck_assert_msg(strstr(e.text, text) != NULL, "\"%s\" lacks \"%s\"", e.text, text);
 }
 
 /* _i: the device's logical block size in bytes */
 START_TEST(test_block_device)
 {
-        struct disk_config config = { .name = "t", .unlink_on_close = true };
+        struct medium_file_config config = { .unit = STORE_PAGE, .name = "t", .unlink_on_close = true };
         char name[64];
         struct stat st;
         int device = attach_new(4 * MIB + 3 * 512, (unsigned)_i, name, sizeof(name));
@@ -129,30 +127,48 @@ START_TEST(test_block_device)
 }
 END_TEST
 
+/* Units of 512 bytes: where the device can do no less than 4096, that is what it gets. _i: its block size */
+START_TEST(test_units)
+{
+        struct medium_file_config config = { .name = "t", .unit = 512 };
+        char name[64];
+        int device = attach_new(2 * MIB, (unsigned)_i, name, sizeof(name));
+        struct medium *medium;
+
+        ck_assert_msg(device >= 0, "loop device: %s", strerror(-device));
+        config.path = name;
+        medium = open_medium(&config);
+        ck_assert_uint_eq(medium->unit, (unsigned)_i);
+        ck_assert_uint_eq(medium->units, 2 * MIB / (unsigned)_i);
+        medium_destroy(medium);
+        close(device);
+}
+END_TEST
+
 START_TEST(test_block_device_busy)
 {
-        struct disk_config config = { .name = "t" };
-        struct store *store;
+        struct medium_file_config config = { .unit = STORE_PAGE, .name = "t" };
+        struct medium *medium;
         char name[64];
         int device = attach_new(2 * MIB, 512, name, sizeof(name)), holder;
 
         ck_assert_msg(device >= 0, "loop device: %s", strerror(-device));
         config.path = name;
-        store = open_store(&config);
+        medium = open_medium(&config);
         refused(&config, -EBUSY, "is mounted or in use");
-        store_destroy(store);
+        medium_destroy(medium);
         holder = open(name, O_RDONLY | O_EXCL | O_CLOEXEC);
         ck_assert_int_ge(holder, 0);
         refused(&config, -EBUSY, "is mounted or in use");
         close(holder);
-        store_destroy(open_store(&config));
+        medium_destroy(open_medium(&config));
         close(device);
 }
 END_TEST
 
 START_TEST(test_block_device_small)
 {
-        struct disk_config config = { .name = "t" };
+        struct medium_file_config config = { .unit = STORE_PAGE, .name = "t" };
         char name[64];
         int device = attach_new(MIB - 4096, 512, name, sizeof(name));
 
@@ -166,7 +182,9 @@ END_TEST
 /* No O_DIRECT, no fallocate, no statement of free space. */
 START_TEST(test_ramfs)
 {
-        struct disk_config config = { .name = "t", .size = 2 * MIB, .unlink_on_close = true };
+        struct medium_file_config config = {
+                .unit = STORE_PAGE, .name = "t", .size = 2 * MIB, .unlink_on_close = true
+        };
         int fd;
 
         ck_assert_int_eq(unshare(CLONE_NEWNS), 0);
@@ -208,7 +226,7 @@ static bool can_run(void)
 
 int main(void)
 {
-        Suite *suite = suite_create("disk-device");
+        Suite *suite = suite_create("medium-device");
         TCase *tc = tcase_create("device");
         SRunner *runner;
         int failed;
@@ -219,6 +237,8 @@ int main(void)
         tcase_add_unchecked_fixture(tc, temp_dir_make, temp_dir_remove);
         tcase_add_loop_test(tc, test_block_device, 512, 513);
         tcase_add_loop_test(tc, test_block_device, 4096, 4097);
+        tcase_add_loop_test(tc, test_units, 512, 513);
+        tcase_add_loop_test(tc, test_units, 4096, 4097);
         tcase_add_test(tc, test_block_device_busy);
         tcase_add_test(tc, test_block_device_small);
         tcase_add_test(tc, test_ramfs);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What a disk store may be opened on, and what is refused: with which text, and that nothing is left behind.
+ * What a medium may be opened on, and what is refused: with which text, and that nothing is left behind.
  */
-#include "store/disk.h"
+#include "store/medium-file.h"
 
 #include <check.h>
 #include <dirent.h>
@@ -19,6 +19,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "store/medium.h"
 #include "store/store.h"
 #include "temp-dir.h"
 #include "util/error.h"
@@ -46,63 +47,65 @@ static void make_file(const char *path, uint64_t size)
         close(fd);
 }
 
-static struct store *open_store(const struct disk_config *config)
+static struct medium *open_medium(const struct medium_file_config *config)
 {
         struct error e = { 0 };
-        struct store *store = NULL;
+        struct medium *medium = NULL;
 
-        ck_assert_msg(disk_open(config, &store, &e) == 0, "%s", e.text);
-        ck_assert_ptr_nonnull(store);
-        return store;
+        ck_assert_msg(medium_file_open(config, &medium, &e) == 0, "%s", e.text);
+        ck_assert_ptr_nonnull(medium);
+        return medium;
 }
 
 START_TEST(test_file_made)
 {
-        struct disk_config config = { .name = "t", .path = temp_path("made"), .size = 3 * MIB + 5000 };
-        struct store_stats stats;
+        struct medium_file_config config = {
+                .unit = STORE_PAGE, .name = "t", .path = temp_path("made"), .size = 3 * MIB + 5000
+        };
         struct stat st;
-        struct store *store = open_store(&config);
+        struct medium *medium = open_medium(&config);
 
         ck_assert_int_eq(stat(config.path, &st), 0);
         ck_assert_uint_eq(st.st_mode & 07777u, 0600);
         ck_assert_uint_eq((uint64_t)st.st_size, 3 * MIB + 4096);
         ck_assert_uint_ge((uint64_t)st.st_blocks * 512, 3 * MIB + 4096);
-        store_stats(store, &stats);
-        ck_assert_uint_eq(stats.disk_capacity_bytes, 3 * MIB + 4096);
-        store_destroy(store);
+        ck_assert_uint_eq(medium->units * medium->unit, 3 * MIB + 4096);
+        medium_destroy(medium);
         ck_assert_int_eq(access(config.path, F_OK), 0);
 
         /* an old store is taken over, and is not ours to remove */
         config.unlink_on_close = true;
-        store_destroy(open_store(&config));
+        medium_destroy(open_medium(&config));
         ck_assert_int_eq(unlink(config.path), 0);
 
-        store_destroy(open_store(&config));
+        medium_destroy(open_medium(&config));
         ck_assert_int_eq(access(config.path, F_OK), -1);
-        store_destroy(NULL);
+        medium_destroy(NULL);
 }
 END_TEST
 
 /* A relative path outlives a change of directory, and only the file that was made is removed. */
 START_TEST(test_unlink_right_one)
 {
-        struct disk_config config = { .name = "t", .path = "relative", .size = MIB, .unlink_on_close = true };
-        struct store *store;
+        struct medium_file_config config = {
+                .unit = STORE_PAGE, .name = "t", .path = "relative", .size = MIB, .unlink_on_close = true
+        };
+        struct medium *medium;
         char *there = realpath(temp_dir, NULL);
 
         ck_assert_ptr_nonnull(there);
         ck_assert_int_eq(chdir(there), 0);
-        store = open_store(&config);
+        medium = open_medium(&config);
         ck_assert_int_eq(access("relative", F_OK), 0);
         ck_assert_int_eq(chdir("/"), 0);
-        store_destroy(store);
+        medium_destroy(medium);
         ck_assert_int_eq(chdir(there), 0);
         ck_assert_int_eq(access("relative", F_OK), -1);
 
-        store = open_store(&config);
+        medium = open_medium(&config);
         ck_assert_int_eq(rename("relative", "moved"), 0);
         make_file("relative", 1);
-        store_destroy(store);
+        medium_destroy(medium);
         ck_assert_int_eq(unlink("relative"), 0);
         ck_assert_int_eq(unlink("moved"), 0);
         free(there);
@@ -111,12 +114,14 @@ END_TEST
 
 START_TEST(test_empty_file)
 {
-        struct disk_config config = { .name = "t", .path = temp_path("empty"), .size = MIB, .unlink_on_close = true };
+        struct medium_file_config config = {
+                .unit = STORE_PAGE, .name = "t", .path = temp_path("empty"), .size = MIB, .unlink_on_close = true
+        };
         struct stat st;
 
         make_file(config.path, 0);
         ck_assert_int_eq(chmod(config.path, 0644), 0);
-        store_destroy(open_store(&config));
+        medium_destroy(open_medium(&config));
         ck_assert_int_eq(stat(config.path, &st), 0);
         ck_assert_uint_eq((uint64_t)st.st_size, MIB);
         ck_assert_uint_eq(st.st_mode & 07777u, 0600);
@@ -127,18 +132,20 @@ END_TEST
 /* Opens what must be refused: with this code and text, no descriptor and no file left behind. */
 static void refused(const char *path, uint64_t size, int code, const char *text)
 {
-        struct disk_config config = { .name = "cold", .path = path, .size = size, .unlink_on_close = true };
+        struct medium_file_config config = {
+                .unit = STORE_PAGE, .name = "cold", .path = path, .size = size, .unlink_on_close = true
+        };
         unsigned files = entries(temp_dir), fds = entries("/proc/self/fd");
-        struct store *store = NULL;
+        struct medium *medium = NULL;
         struct error e = { 0 };
-        int r = disk_open(&config, &store, &e);
+        int r = medium_file_open(&config, &medium, &e);
 
         ck_assert_msg(r == code && e.code == code, "%s: %d, not %d: %s", path, r, code, e.text);
-        ck_assert_ptr_null(store);
+        ck_assert_ptr_null(medium);
         ck_assert_msg(strstr(e.text, text) && strstr(e.text, "store cold: "), "\"%s\" lacks \"%s\"", e.text, text);
         ck_assert_uint_eq(entries("/proc/self/fd"), fds);
         ck_assert_uint_eq(entries(temp_dir), files);
-        ck_assert_int_lt(disk_open(&config, &store, NULL), 0);
+        ck_assert_int_lt(medium_file_open(&config, &medium, NULL), 0);
 }
 
 START_TEST(test_refusals)
@@ -174,14 +181,16 @@ END_TEST
 
 START_TEST(test_in_use)
 {
-        struct disk_config config = { .name = "t", .path = temp_path("locked"), .size = MIB, .unlink_on_close = true };
-        struct store *store = open_store(&config);
+        struct medium_file_config config = {
+                .unit = STORE_PAGE, .name = "t", .path = temp_path("locked"), .size = MIB, .unlink_on_close = true
+        };
+        struct medium *medium = open_medium(&config);
 
         refused(config.path, MIB, -EBUSY, "is in use by another vmpagerd");
         refused(config.path, 2 * MIB, -EBUSY, "is in use by another vmpagerd");
         ck_assert_int_eq(access(config.path, F_OK), 0);
-        store_destroy(store);
-        store_destroy(open_store(&config));
+        medium_destroy(medium);
+        medium_destroy(open_medium(&config));
         ck_assert_int_eq(access(config.path, F_OK), -1);
 }
 END_TEST
@@ -241,7 +250,7 @@ END_TEST
 
 int main(void)
 {
-        Suite *suite = suite_create("disk-open");
+        Suite *suite = suite_create("medium-file");
         TCase *tc = tcase_create("open");
         SRunner *runner;
         int failed;

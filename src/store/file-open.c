@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * How a disk store gets its file or block device: named, opened, checked, locked, sized, in this order.
+ * How a medium gets its file or block device: named, opened, checked, locked, sized, in this order.
  *
  * The directory is opened first and the rest goes by its descriptor, so that the file checked, the file opened and the
  * file taken away at the end are the same one, wherever the daemon's working directory has gone since.
@@ -12,10 +12,10 @@
  *                  part of a RAID or opened so by another (open(2)), which serves as the lock as well.
  *
  * O_DIRECT is switched on by fcntl() once the file is open: open() itself would leave an empty file behind where
- * the filesystem refuses the flag. Whether direct I/O by pages really works is then tried with one read, since
- * an alignment of more than a page (some block devices) shows only there.
+ * the filesystem refuses the flag. Whether direct I/O by units really works is then tried with one read, since
+ * an alignment of more than that (a disk with sectors of 4096 bytes, some block devices) shows only there.
  */
-#include "store/disk-open.h"
+#include "store/file-open.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -31,8 +31,9 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "store/disk.h"
-#include "store/slot-map.h"
+#include "store/medium-file.h"
+#include "store/medium.h"
+#include "store/page-store.h"
 #include "store/store.h"
 #include "util/cleanup.h"
 #include "util/error.h"
@@ -44,7 +45,7 @@
 #define SIZE_TEXT 32
 
 /* Splits the path; opens its directory. */
-static int open_parent(const struct disk_config *c, struct disk_file *f, struct error *e)
+static int open_parent(const struct medium_file_config *c, struct open_file *f, struct error *e)
 {
         _cleanup_(freep) char *dir = NULL;
         const char *slash;
@@ -71,7 +72,7 @@ static int open_parent(const struct disk_config *c, struct disk_file *f, struct 
         return error_sys(e, r, "store %s: cannot use the directory %s", c->name, dir);
 }
 
-static int open_failed(const struct disk_config *c, int r, struct error *e)
+static int open_failed(const struct medium_file_config *c, int r, struct error *e)
 {
         switch (r) {
         case -EACCES:
@@ -86,7 +87,7 @@ static int open_failed(const struct disk_config *c, int r, struct error *e)
         }
 }
 
-static int wrong_kind(const struct disk_config *c, mode_t mode, struct error *e)
+static int wrong_kind(const struct medium_file_config *c, mode_t mode, struct error *e)
 {
         if (S_ISDIR(mode))
                 return error_set(e, -EISDIR, "store %s: %s is a directory; name a file in it or a block device",
@@ -111,7 +112,7 @@ static bool holds_devices(int parent)
 }
 
 /* Opens what is there, or creates it. A positive result: it changed meanwhile, look again. */
-static int open_once(const struct disk_config *c, struct disk_file *f, struct error *e)
+static int open_once(const struct medium_file_config *c, struct open_file *f, struct error *e)
 {
         struct stat st;
 
@@ -149,7 +150,7 @@ static int open_once(const struct disk_config *c, struct disk_file *f, struct er
 }
 
 /* Whether the name still leads to the file that was opened. */
-static bool is_named(const struct disk_file *f)
+static bool is_named(const struct open_file *f)
 {
         struct stat name, file;
 
@@ -158,7 +159,7 @@ static bool is_named(const struct disk_file *f)
 }
 
 /* Opens and locks; *st says what it is. */
-static int open_and_lock(const struct disk_config *c, struct disk_file *f, struct stat *st, struct error *e)
+static int open_and_lock(const struct medium_file_config *c, struct open_file *f, struct stat *st, struct error *e)
 {
         int r = 1;
 
@@ -191,7 +192,7 @@ static int open_and_lock(const struct disk_config *c, struct disk_file *f, struc
 }
 
 /* The configured size of a file in whole pages, or of a device what there is of it. */
-static int size_wanted(const struct disk_config *c, struct disk_file *f, uint64_t *out, struct error *e)
+static int size_wanted(const struct medium_file_config *c, struct open_file *f, uint64_t *out, struct error *e)
 {
         char least[SIZE_TEXT], wanted[SIZE_TEXT], have[SIZE_TEXT];
         uint64_t bytes = c->size, device = 0;
@@ -208,23 +209,23 @@ static int size_wanted(const struct disk_config *c, struct disk_file *f, uint64_
                         bytes = device;
         }
         bytes -= bytes % STORE_PAGE;
-        if (bytes < DISK_MIN_BYTES)
+        if (bytes < MEDIUM_MIN_BYTES)
                 return error_set(e, -EINVAL, "store %s: a size of %" PRIu64 " bytes for %s is too small; the least is "
                                  "%s (%u bytes)", c->name, c->size ? c->size : device, c->path,
-                                 size_format(DISK_MIN_BYTES, least, sizeof(least)), DISK_MIN_BYTES);
-        if (bytes / STORE_PAGE > SLOT_MAP_MOST) {
+                                 size_format(MEDIUM_MIN_BYTES, least, sizeof(least)), MEDIUM_MIN_BYTES);
+        if (bytes / STORE_PAGE > PAGE_STORE_MOST) {
                 if (c->size)
                         return error_set(e, -EFBIG, "store %s: size=%s is too large; the most is %s", c->name,
                                          size_format(bytes, wanted, sizeof(wanted)),
-                                         size_format(SLOT_MAP_MOST * STORE_PAGE, have, sizeof(have)));
-                bytes = SLOT_MAP_MOST * STORE_PAGE;
+                                         size_format(PAGE_STORE_MOST * STORE_PAGE, have, sizeof(have)));
+                bytes = PAGE_STORE_MOST * STORE_PAGE;
         }
         *out = bytes;
         return 0;
 }
 
 /* Whether an existing regular file may become the store. */
-static int check_existing(const struct disk_config *c, const struct disk_file *f, const struct stat *st,
+static int check_existing(const struct medium_file_config *c, const struct open_file *f, const struct stat *st,
                           struct error *e)
 {
         if (st->st_size && (uint64_t)st->st_size != f->bytes)
@@ -243,7 +244,7 @@ static int check_existing(const struct disk_config *c, const struct disk_file *f
         return 0;
 }
 
-static int no_space(const struct disk_config *c, uint64_t wanted, uint64_t free, struct error *e)
+static int no_space(const struct medium_file_config *c, uint64_t wanted, uint64_t free, struct error *e)
 {
         char w[SIZE_TEXT], f[SIZE_TEXT];
 
@@ -263,7 +264,8 @@ static uint64_t space_free(int fd)
 }
 
 /* Gives a file its full size at once. */
-static int reserve(const struct disk_config *c, const struct disk_file *f, const struct stat *st, struct error *e)
+static int reserve(const struct medium_file_config *c, const struct open_file *f, const struct stat *st,
+                   struct error *e)
 {
         uint64_t has = (uint64_t)st->st_blocks * 512, free = space_free(f->fd);
         uint64_t wanted = f->bytes > has ? f->bytes - has : 0;
@@ -286,35 +288,54 @@ static int reserve(const struct disk_config *c, const struct disk_file *f, const
         return error_sys(e, r, "store %s: cannot give %s its %" PRIu64 " bytes", c->name, c->path, f->bytes);
 }
 
-/* O_DIRECT where it works; f->direct says so. */
-static int go_direct(const struct disk_config *c, struct disk_file *f, struct error *e)
+/* One read of `bytes` at an offset of as many, into memory at as many. 0 or a negative errno. */
+static int try_read(const struct open_file *f, char *memory, size_t bytes)
 {
-        _cleanup_(freep) void *page = NULL;
-        int flags = fcntl(f->fd, F_GETFL), r = 0;
-        ssize_t n;
+        ssize_t n = pread(f->fd, memory + bytes, bytes, (off_t)bytes);
+
+        return n == (ssize_t)bytes ? 0 : n < 0 ? -errno : -EIO;
+}
+
+/* Whether direct I/O works by units of f->unit, which is made larger where only that does. 0 or a negative errno. */
+static int try_direct(struct open_file *f, char *memory)
+{
+        int r = try_read(f, memory, f->unit);
+
+        if (r != -EINVAL || f->unit == STORE_PAGE)
+                return r;
+        f->unit = STORE_PAGE;
+        return try_read(f, memory, f->unit);
+}
+
+/* O_DIRECT where it works; f->direct says so. */
+static int go_direct(const struct medium_file_config *c, struct open_file *f, struct error *e)
+{
+        _cleanup_(freep) void *memory = NULL;
+        int flags = fcntl(f->fd, F_GETFL), r = -EINVAL;
 
         if (flags < 0)
                 return error_sys(e, -errno, "store %s: cannot use %s", c->name, c->path);
         flags &= ~O_NONBLOCK;
-        if (posix_memalign(&page, STORE_PAGE, STORE_PAGE))
+        if (posix_memalign(&memory, STORE_PAGE, (size_t)2 * STORE_PAGE))
                 return error_set(e, -ENOMEM, "store %s: out of memory", c->name);
 
+        f->unit = c->unit;
         f->direct = fcntl(f->fd, F_SETFL, flags | O_DIRECT) == 0;
-        n = f->direct ? pread(f->fd, page, STORE_PAGE, 0) : -1;
-        if (n < 0 && (!f->direct || errno == EINVAL)) {
+        if (f->direct)
+                r = try_direct(f, memory);
+        if (r == -EINVAL) {
                 f->direct = false;
+                f->unit = c->unit;
                 if (fcntl(f->fd, F_SETFL, flags) < 0)
                         return error_sys(e, -errno, "store %s: cannot use %s", c->name, c->path);
                 log_warning("store %s: %s has no direct I/O (O_DIRECT) by pages: buffered I/O is used, and the "
                             "kernel's page cache holds pages a second time", c->name, c->path);
-                n = pread(f->fd, page, STORE_PAGE, 0);
+                r = try_read(f, memory, f->unit);
         }
-        if (n != STORE_PAGE)
-                r = n < 0 ? -errno : -EIO;
         return r ? error_sys(e, r, "store %s: cannot read %s", c->name, c->path) : 0;
 }
 
-static int open_all(const struct disk_config *c, struct disk_file *f, struct error *e)
+static int open_all(const struct medium_file_config *c, struct open_file *f, struct error *e)
 {
         struct stat st;
         int r;
@@ -334,25 +355,25 @@ static int open_all(const struct disk_config *c, struct disk_file *f, struct err
         return go_direct(c, f, e);
 }
 
-int disk_file_open(const struct disk_config *config, struct disk_file *out, struct error *e)
+int file_open(const struct medium_file_config *config, struct open_file *out, struct error *e)
 {
-        struct disk_file f = DISK_FILE_NONE;
+        struct open_file f = OPEN_FILE_NONE;
         int r = open_all(config, &f, e);
 
         if (r < 0) {
-                disk_file_close(&f, true);
+                file_close(&f, true);
                 return r;
         }
         *out = f;
         return 0;
 }
 
-void disk_file_close(struct disk_file *file, bool unlink)
+void file_close(struct open_file *file, bool unlink)
 {
         if (unlink && file->created && is_named(file) && unlinkat(file->parent, file->base, 0) < 0)
                 log_warning("cannot remove the store's file %s: %s", file->base, strerror(errno));
         closep(&file->fd);
         closep(&file->parent);
         free(file->base);
-        *file = DISK_FILE_NONE;
+        *file = OPEN_FILE_NONE;
 }

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A medium keeps bytes, in units of a size of its own: a file, a block device, or a server. It knows nothing of pages,
+ * of what is free, or of what was written: that is the page store's (page-store.h), which has several.
+ *
+ * Threads: a medium is shared by all workers. I/O goes through a medium_port, which belongs to one worker and its
+ * loop alone. What every kind of medium needs is in medium-port.c (lanes, tries, fault points); a kind adds how
+ * bytes are moved (medium_ops).
+ */
+#ifndef STORE_MEDIUM_H
+#define STORE_MEDIUM_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "sys/loop.h"
+
+struct medium;
+struct medium_port;
+struct medium_io;
+
+/*
+ * Called in the port's thread when an I/O has ended, never inside medium_submit(): result 0, or a negative errno (then
+ * no promise is made about the memory it was to fill, or the units it was to write). May free or reuse io.
+ */
+typedef void (*medium_done_fn)(struct medium_io *io, int result);
+
+/* One I/O of adjacent units. Belongs to the caller, stays in place until done() was called. */
+struct medium_io {
+        medium_done_fn done;
+        bool write;
+        uint32_t units;
+        uint64_t at;  /* the first */
+        int buffer;   /* index of the registered buffer that holds memory, in the port's loop; -1: none */
+        void *memory; /* units * the medium's unit bytes; aligned to 512 */
+
+        /* The medium's, until it has ended. */
+        struct medium_io *next;
+        struct medium_port *port;
+        struct op op;
+        uint64_t moved;                          /* bytes, whole units */
+        uint32_t asked;                          /* bytes of the transfer under way */
+        int made_up;                             /* result from a fault point */
+        unsigned retries;                        /* since the last progress */
+        _Alignas(16) unsigned char private_[96]; /* the kind's, during a transfer */
+};
+
+/* A kind of medium. */
+struct medium_ops {
+        const char *name;
+        void (*destroy)(struct medium *m);
+
+        /* A port, with its kind's part set up: medium_port.medium and .loop are filled in by the caller afterwards. */
+        int (*port_open)(struct medium *m, struct loop *loop, struct medium_port **out);
+        void (*port_close)(struct medium_port *port);
+
+        /*
+         * Moves io->asked bytes from io->moved on; medium_transferred() tells how it went, and is never called
+         * before this has returned.
+         */
+        void (*transfer)(struct medium_port *port, struct medium_io *io);
+};
+
+/* What the ports of all workers count: relaxed, each a sum of its own. */
+struct medium_counters {
+        _Atomic uint64_t ios;
+        _Atomic uint64_t bytes;  /* of the I/Os that succeeded */
+        _Atomic uint64_t errors; /* I/Os that failed, at last */
+};
+
+/* Every kind of medium begins with this. */
+struct medium {
+        const struct medium_ops *ops;
+        const char *name; /* of its section in the configuration; the configuration's */
+        uint32_t unit;    /* bytes: a power of two from 512 to 4096 */
+        uint64_t units;
+        struct medium_counters reads, writes;
+        _Atomic unsigned ports; /* open ones */
+};
+
+#define MEDIUM_MIN_BYTES (1u << 20) /* the least size of a medium */
+
+/* I/Os of one kind (reads or writes) that are under way, and those that wait for a place among them. */
+struct medium_lane {
+        struct medium_io *head, *tail; /* queued; the tail means nothing while there is no head */
+        unsigned under_way, most;
+        const char *faultpoint;
+        struct medium_counters *counters;
+};
+
+/* Every kind's port begins with this. */
+struct medium_port {
+        struct medium *medium;
+        struct loop *loop;
+        struct medium_lane reads, writes;
+};
+
+/* A worker's way to the medium. The port is closed when no I/O is under way. 0 or a negative errno. */
+int medium_port_open(struct medium *m, struct loop *loop, struct medium_port **out);
+void medium_port_close(struct medium_port *port); /* NULL: nothing */
+
+/* Starts an I/O; done() is always called, never before this returns. */
+void medium_submit(struct medium_port *port, struct medium_io *io);
+
+/* For a kind of medium: the transfer has moved res bytes, or failed with the negative errno res. */
+void medium_transferred(struct medium_io *io, int res);
+
+/* Closes it. No port is open. NULL: nothing. */
+void medium_destroy(struct medium *m);
+
+static inline struct medium_io *medium_io_of(struct op *op)
+{
+        return op_owner(op, struct medium_io, op);
+}
+
+static inline uint64_t medium_io_bytes(const struct medium_io *io)
+{
+        return (uint64_t)io->units * io->port->medium->unit;
+}
+
+#endif

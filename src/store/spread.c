@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Which medium gets what is to be written next: smooth weighted round robin, by units. With each run that is placed
+ * all media earn credit by their weights, and the one that was chosen pays for what it took; who has most is next. So
+ * shares are right over any length of time, and a run, which is read back in one I/O, is never cut for them.
+ */
+#include "store/spread.h"
+
+#include <errno.h>
+#include <stdbool.h>
+
+#include "store/medium.h"
+#include "store/slot-map.h"
+
+#define DOUBT_NS UINT64_C(2000000000)
+
+int spread_add(struct spread *s, struct medium *medium, unsigned weight)
+{
+        struct spread_part *p = &s->part[s->n];
+        int r;
+
+        if (s->n == SPREAD_MOST)
+                return -ENOSPC;
+        *p = (struct spread_part){ .medium = medium, .weight = weight };
+        r = slot_map_new(medium->units, &p->map);
+        if (r < 0)
+                return r;
+        s->n++;
+        s->weights += weight;
+        return 0;
+}
+
+void spread_clear(struct spread *s)
+{
+        while (s->n)
+                slot_map_free(s->part[--s->n].map);
+        s->weights = 0;
+}
+
+static bool is_doubtful(const struct spread_part *p, uint64_t now)
+{
+        return now < p->doubtful_until;
+}
+
+/* The one with most credit among those with room that were not tried; SPREAD_MOST: none. */
+static unsigned choose(const struct spread *s, uint32_t least, uint64_t now, unsigned tried)
+{
+        unsigned best = SPREAD_MOST;
+
+        for (unsigned i = 0; i < s->n; i++) {
+                const struct spread_part *p = &s->part[i];
+
+                if (tried >> i & 1 || slot_map_available(p->map) < least)
+                        continue;
+                if (best == SPREAD_MOST || is_doubtful(p, now) < is_doubtful(&s->part[best], now) ||
+                    (is_doubtful(p, now) == is_doubtful(&s->part[best], now) && p->credit > s->part[best].credit))
+                        best = i;
+        }
+        return best;
+}
+
+static void charge(struct spread *s, unsigned chosen, uint32_t units)
+{
+        if (s->n == 1)
+                return;
+        for (unsigned i = 0; i < s->n; i++)
+                s->part[i].credit += (int64_t)units * s->part[i].weight;
+        s->part[chosen].credit -= (int64_t)units * s->weights;
+}
+
+uint32_t spread_alloc(struct spread *s, uint32_t units, uint32_t multiple, uint64_t now, unsigned *part, uint64_t *at)
+{
+        unsigned tried = 0;
+
+        for (;;) {
+                unsigned i = choose(s, multiple, now, tried);
+                uint32_t got;
+
+                if (i == SPREAD_MOST)
+                        return 0;
+                got = slot_map_alloc(s->part[i].map, units, at);
+                if (got % multiple)
+                        slot_map_unref(s->part[i].map, *at + got - got % multiple, got % multiple);
+                got -= got % multiple;
+                if (got) {
+                        charge(s, i, got);
+                        *part = i;
+                        return got;
+                }
+                tried |= 1u << i;
+        }
+}
+
+void spread_free(struct spread *s, unsigned part, uint64_t at, uint32_t units)
+{
+        slot_map_unref(s->part[part].map, at, units);
+}
+
+void spread_doubt(struct spread *s, unsigned part, uint64_t now)
+{
+        s->part[part].doubtful_until = now + DOUBT_NS;
+}
+
+uint64_t spread_units(const struct spread *s)
+{
+        uint64_t units = 0;
+
+        for (unsigned i = 0; i < s->n; i++)
+                units += slot_map_slots(s->part[i].map);
+        return units;
+}
+
+uint64_t spread_available(const struct spread *s)
+{
+        uint64_t units = 0;
+
+        for (unsigned i = 0; i < s->n; i++)
+                units += slot_map_available(s->part[i].map);
+        return units;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef STORE_SPREAD_H
+#define STORE_SPREAD_H
+
+#include <stdint.h>
+
+#define SPREAD_MOST   8u    /* media */
+#define SPREAD_WEIGHT 1000u /* the largest weight */
+
+struct medium;
+struct slot_map;
+
+/* One of the media: which of its units are free, and how it stands in turn. */
+struct spread_part {
+        struct medium *medium;
+        struct slot_map *map;
+        unsigned weight;         /* from 1 to SPREAD_WEIGHT */
+        int64_t credit;          /* units, times the sum of all weights */
+        uint64_t doubtful_until; /* ns, CLOCK_MONOTONIC: a write to it has failed of late; 0: none */
+};
+
+/* The units of several media. Not locked: the caller serialises. */
+struct spread {
+        struct spread_part part[SPREAD_MOST];
+        unsigned n;
+        unsigned weights; /* the sum of all */
+};
+
+/* Adds a medium, which stays the caller's. Returns 0, -ENOSPC (there are SPREAD_MOST) or -ENOMEM. */
+int spread_add(struct spread *s, struct medium *medium, unsigned weight);
+
+/* Frees what spread_add() made. */
+void spread_clear(struct spread *s);
+
+/*
+ * Takes up to `units` adjacent free units of one medium, `multiple` of them at least and always a multiple of it. Media
+ * get their shares by weight; one that is full, or doubtful at the time `now` (ns), is used when no other has room.
+ * Returns how many; 0: there is no room.
+ */
+uint32_t spread_alloc(struct spread *s, uint32_t units, uint32_t multiple, uint64_t now, unsigned *part, uint64_t *at);
+
+/* Gives units back. */
+void spread_free(struct spread *s, unsigned part, uint64_t at, uint32_t units);
+
+/* A write to the medium has failed at the time `now`: others are preferred for some time. */
+void spread_doubt(struct spread *s, unsigned part, uint64_t now);
+
+/* All units, and those that are free. */
+uint64_t spread_units(const struct spread *s);
+uint64_t spread_available(const struct spread *s);
+
+#endif

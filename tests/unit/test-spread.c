@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Which medium gets what: shares by weight, full and doubtful ones, runs in multiples. The media are never used. */
+#include "store/spread.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "store/medium.h"
+#include "unit-run.h"
+
+#define SECOND UINT64_C(1000000000)
+
+static struct medium medium[SPREAD_MOST];
+
+/* n media with so many units each, with weights 1, 3, 5 ... */
+static struct spread spread_of(unsigned n, uint64_t units)
+{
+        struct spread s;
+
+        memset(&s, 0, sizeof(s));
+        for (unsigned i = 0; i < n; i++) {
+                medium[i] = (struct medium){ .unit = 512, .units = units };
+                ck_assert_int_eq(spread_add(&s, &medium[i], 2 * i + 1), 0);
+        }
+        return s;
+}
+
+START_TEST(test_weights)
+{
+        struct spread s = spread_of(3, 100000);
+        uint64_t taken[3] = { 0 }, at, total = 0;
+        unsigned part;
+
+        unit_random_start();
+        for (unsigned i = 0; i < 600; i++) {
+                uint32_t got = spread_alloc(&s, 1 + (uint32_t)unit_random(200), 1, 0, &part, &at);
+
+                ck_assert_uint_gt(got, 0);
+                taken[part] += got;
+                total += got;
+        }
+        for (unsigned i = 0; i < 3; i++) {
+                uint64_t share = total * (2 * i + 1) / 9;
+
+                ck_assert_uint_le(taken[i], share + 512);
+                ck_assert_uint_ge(taken[i] + 512, share);
+        }
+        ck_assert_uint_eq(spread_units(&s), 300000);
+        ck_assert_uint_eq(spread_available(&s), 300000 - total);
+        spread_clear(&s);
+}
+END_TEST
+
+/* Where one is full the others get all; a request is answered as long as there is a unit anywhere. */
+START_TEST(test_full)
+{
+        struct spread s = spread_of(2, 1000);
+        uint64_t at, total = 0;
+        unsigned part;
+        uint32_t got;
+
+        while ((got = spread_alloc(&s, 64, 1, 0, &part, &at)) > 0)
+                total += got;
+        ck_assert_uint_eq(total, 2000);
+        spread_free(&s, 0, 10, 5);
+        ck_assert_uint_eq(spread_alloc(&s, 64, 1, 0, &part, &at), 5);
+        ck_assert_uint_eq(part, 0);
+        ck_assert_uint_eq(at, 10);
+        spread_clear(&s);
+}
+END_TEST
+
+/* One that has failed is passed by for some time, but for when the others are full. */
+START_TEST(test_doubtful)
+{
+        struct spread s = spread_of(2, 1000);
+        uint64_t at, now = 100 * SECOND;
+        unsigned part;
+
+        spread_doubt(&s, 1, now);
+        for (unsigned i = 0; i < 10; i++) {
+                ck_assert_uint_eq(spread_alloc(&s, 100, 1, now + i, &part, &at), 100);
+                ck_assert_uint_eq(part, 0);
+        }
+        ck_assert_uint_eq(spread_alloc(&s, 100, 1, now, &part, &at), 100);
+        ck_assert_uint_eq(part, 1);
+        spread_free(&s, 0, 0, 1000);
+        ck_assert_uint_eq(spread_alloc(&s, 100, 1, now, &part, &at), 100);
+        ck_assert_uint_eq(part, 0);
+        ck_assert_uint_eq(spread_alloc(&s, 100, 1, now + 60 * SECOND, &part, &at), 100);
+        ck_assert_uint_eq(part, 1);
+        spread_clear(&s);
+}
+END_TEST
+
+/* Runs are multiples of what is asked for: pieces that are too small for one are left, and another medium is asked. */
+START_TEST(test_multiple)
+{
+        struct spread s = spread_of(2, 64);
+        uint64_t at, seven;
+        unsigned part;
+
+        ck_assert_uint_eq(spread_alloc(&s, 64, 8, 0, &part, &at), 64);
+        ck_assert_uint_eq(spread_alloc(&s, 64, 8, 0, &part, &at), 64);
+        seven = 57;
+        spread_free(&s, 0, seven, 7);
+        ck_assert_uint_eq(spread_alloc(&s, 16, 8, 0, &part, &at), 0);
+        ck_assert_uint_eq(spread_available(&s), 7);
+        spread_free(&s, 1, 0, 21);
+        ck_assert_uint_eq(spread_alloc(&s, 64, 8, 0, &part, &at), 16);
+        ck_assert_uint_eq(part, 1);
+        ck_assert_uint_eq(spread_available(&s), 12);
+        spread_clear(&s);
+}
+END_TEST
+
+START_TEST(test_most)
+{
+        struct spread s = spread_of(SPREAD_MOST, 64);
+        struct medium more = { .unit = 512, .units = 64 };
+
+        ck_assert_int_eq(spread_add(&s, &more, 1), -ENOSPC);
+        spread_clear(&s);
+        ck_assert_uint_eq(spread_units(&s), 0);
+}
+END_TEST
+
+int main(void)
+{
+        TCase *tc = tcase_create("spread");
+
+        tcase_add_test(tc, test_weights);
+        tcase_add_test(tc, test_full);
+        tcase_add_test(tc, test_doubtful);
+        tcase_add_test(tc, test_multiple);
+        tcase_add_test(tc, test_most);
+        return unit_run("spread", tc);
+}
