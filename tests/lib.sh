@@ -114,8 +114,9 @@ json() {
 
 daemon_pid=
 
-# daemon_config STORE-SIZE LIMIT: writes $TESTDIR/vmpagerd.conf, a daemon in $TESTDIR with one store and a limit for
-# all. Sets VMPAGER_SOCKET.
+# daemon_config STORE-SIZE LIMIT [LINE...]: writes $TESTDIR/vmpagerd.conf, a daemon in $TESTDIR with one store and a limit
+# for all, and with further lines about the store. VMPAGER_TEST_STORE has one more (say "codec = lz4"), for any test by
+# hand. Sets VMPAGER_SOCKET.
 daemon_config() {
         mkdir -p "$TESTDIR/run"
         export VMPAGER_SOCKET=$TESTDIR/run/vmpager.sock
@@ -128,6 +129,8 @@ state = $TESTDIR/run
 [store main]
 path = $TESTDIR/store
 size = $1
+${VMPAGER_TEST_STORE-}
+$(printf '%s\n' "${@:3}")
 
 [class default]
 limit = $2

@@ -57,6 +57,7 @@ static int set_up(struct worker *w, struct error *e)
                 return error_sys(e, r, "the store cannot be used by worker %u", w->number);
         pager_init(&w->pager, w->config->store, store_port, w->config->idle, buffers, index < 0 ? -1 : index, zeros);
         w->pager.grow_when_full = w->config->grow_when_full;
+        w->pager.owner = w->config->owner;
         return 0;
 }
 

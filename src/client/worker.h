@@ -22,6 +22,7 @@ struct worker;
 /* What all workers share, constant while they run. */
 struct worker_config {
         struct store *store;
+        struct store_owner_config owner; /* how clients' pages are kept in it */
         const struct idle_ops *idle;
         int device;        /* /dev/userfaultfd */
         uint64_t features; /* of userfaultfd here */

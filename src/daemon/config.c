@@ -16,6 +16,7 @@
 #include <vmpager/protocol.h>
 
 #include "model/budget.h"
+#include "store/seal.h"
 #include "store/spread.h"
 #include "util/error.h"
 #include "util/size.h"
@@ -114,6 +115,22 @@ static struct config_store *store_named(struct reading *r, const char *name, int
         return add_store(c, name);
 }
 
+static int codec_key(struct reading *r, struct codec_choice *out, const char *value, int line)
+{
+        struct error e = { 0 };
+
+        return codec_parse(value, out, &e) == 0 ? 1 : wrong(r, line, e.text, value);
+}
+
+static int encrypt_key(struct reading *r, const char *value, int line)
+{
+        if (yes_or_no(value, &r->config->encrypt) < 0)
+                return wrong(r, line, "encrypt is yes or no", value);
+        if (r->config->encrypt && !seal_built_in())
+                return wrong(r, line, "this vmpagerd was built without libcrypto, and cannot encrypt", value);
+        return 1;
+}
+
 static int store_weight(struct reading *r, struct config_store *s, const char *value, int line)
 {
         char *end;
@@ -140,8 +157,13 @@ static int store_key(struct reading *r, const char *name, const char *key, const
                 return yes_or_no(value, &s->keep) == 0 ? 1 : wrong(r, line, "keep is yes or no", value);
         if (strcmp(key, "weight") == 0)
                 return store_weight(r, s, value, line);
+        if (strcmp(key, "codec") == 0)
+                return codec_key(r, &r->config->codec, value, line);
+        if (strcmp(key, "encrypt") == 0)
+                return encrypt_key(r, value, line);
         if (strcmp(key, "on_full") != 0)
-                return wrong(r, line, "[store] has no such key (path, size, keep, weight, on_full)", key);
+                return wrong(r, line, "[store] has no such key (path, size, keep, weight, codec, encrypt, on_full)",
+                             key);
         if (strcmp(value, "wait") != 0 && strcmp(value, "grow") != 0)
                 return wrong(r, line, "on_full is wait or grow", value);
         r->config->grow_when_full = value[0] == 'g';
@@ -154,8 +176,12 @@ static int class_key(struct reading *r, const char *name, const char *key, const
 
         if (strcmp(name, "default") != 0)
                 return wrong(r, line, "there is only the class \"default\" so far", name);
+        if (strcmp(key, "codec") == 0) {
+                c->has_codec = true;
+                return codec_key(r, &c->codec, value, line);
+        }
         if (strcmp(key, "limit") != 0)
-                return wrong(r, line, "[class] has no such key (limit)", key);
+                return wrong(r, line, "[class] has no such key (limit, codec)", key);
         if (strcmp(value, "none") == 0)
                 c->limit = 0;
         else if (size_parse(value, &c->limit) < 0)

@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "store/codec.h"
+
 struct error;
 
 #define CONFIG_MAX_WORKERS 64
@@ -25,6 +27,8 @@ struct config_store {
 struct config_class {
         char *name;
         uint64_t limit; /* bytes; 0: none */
+        bool has_codec;
+        struct codec_choice codec;
 };
 
 /* The configuration; all strings are its own. */
@@ -34,6 +38,8 @@ struct config {
         unsigned workers;
         struct config_store store[CONFIG_MAX_STORES]; /* pages are spread over them */
         unsigned n_stores;
+        struct codec_choice codec; /* of classes that have none of their own */
+        bool encrypt;              /* what is in the stores */
         bool grow_when_full; /* the stores: programs go beyond their limits then; else they wait */
         struct config_class class_; /* the default class */
 };

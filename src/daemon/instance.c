@@ -48,10 +48,10 @@ static int watch_signals(struct instance *d, struct error *e)
 }
 
 /* Opens the medium of one [store] section. */
-static int open_medium(const struct config_store *s, struct medium **out, struct error *e)
+static int open_medium(const struct config_store *s, uint32_t unit, struct medium **out, struct error *e)
 {
         struct medium_file_config file = {
-                .name = s->name, .path = s->path, .size = s->size, .unit = STORE_PAGE, .unlink_on_close = !s->keep
+                .name = s->name, .path = s->path, .size = s->size, .unit = unit, .unlink_on_close = !s->keep
         };
         struct stat st;
 
@@ -60,20 +60,45 @@ static int open_medium(const struct config_store *s, struct medium **out, struct
         return medium_file_open(&file, out, e);
 }
 
+/* How the pages of the default class are kept. */
+static struct store_owner_config owner_config(const struct config *c)
+{
+        return (struct store_owner_config){
+                .codec = c->class_.has_codec ? c->class_.codec : c->codec,
+                .sealed = c->encrypt,
+        };
+}
+
+/* Opens all media, in units of `unit` bytes if they can. */
+static int open_media(const struct config *c, uint32_t unit, struct page_store_medium *media, struct error *e)
+{
+        for (unsigned n = 0; n < c->n_stores; n++) {
+                int r = open_medium(&c->store[n], unit, &media[n].medium, e);
+
+                media[n].weight = c->store[n].weight;
+                while (r < 0 && n > 0)
+                        medium_destroy(media[--n].medium);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
 static int open_store(struct instance *d, struct error *e)
 {
+        const struct config *c = d->config;
         struct page_store_medium media[CONFIG_MAX_STORES];
-        unsigned n = 0;
-        int r = 0;
+        struct page_store_config config = {
+                .packs = owner_config(c).codec.codec != CODEC_NONE,
+                .seals = c->encrypt,
+        };
+        int r = open_media(c, config.packs ? STORE_SECTOR : STORE_PAGE, media, e);
 
-        for (; n < d->config->n_stores && r == 0; n += r == 0) {
-                media[n].weight = d->config->store[n].weight;
-                r = open_medium(&d->config->store[n], &media[n].medium, e);
-        }
-        if (r == 0)
-                r = page_store_new(media, n, &d->store, e);
-        while (r < 0 && n > 0)
-                medium_destroy(media[--n].medium);
+        if (r < 0)
+                return r;
+        r = page_store_new(&config, media, c->n_stores, &d->store, e);
+        for (unsigned i = 0; r < 0 && i < c->n_stores; i++)
+                medium_destroy(media[i].medium);
         return r;
 }
 
@@ -84,6 +109,7 @@ static int start_workers(struct instance *d, const struct idle_ops *idle, uint64
                 .idle = idle,
                 .device = d->device,
                 .grow_when_full = d->config->grow_when_full,
+                .owner = owner_config(d->config),
                 .features = features,
                 .workers = d->worker,
                 .n_workers = d->config->workers,

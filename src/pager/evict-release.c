@@ -6,6 +6,7 @@
  */
 #include "pager/evict.h"
 
+#include <errno.h>
 #include <stddef.h>
 
 #include "pager/fault.h"
@@ -35,7 +36,9 @@ void evict_release(struct store_io *io, int result)
         struct evict_io *e = (struct evict_io *)((char *)io - offsetof(struct evict_io, io));
         struct space *s = e->space;
 
-        if (result < 0)
+        if (result == -ENOSPC)
+                evict_full(s);
+        else if (result < 0)
                 log_error("client %d: %u pages could not be written to the store (error %d); they stay in memory",
                           s->pid, io->pages, -result);
         for (uint32_t i = 0; i < io->pages; i++)

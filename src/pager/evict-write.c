@@ -45,7 +45,8 @@ static uint32_t start(struct space *s, uint32_t first, uint32_t n)
                         .pages = got,
                         .loc = loc,
                         .buffer = s->slots_buffer,
-                        .memory = s->slots + (uint64_t)first * VMPAGER_PAGE },
+                        .memory = s->slots + (uint64_t)first * VMPAGER_PAGE,
+                        .owner = s->owner },
                 .space = s,
                 .first_slot = first,
         };
@@ -54,6 +55,17 @@ static uint32_t start(struct space *s, uint32_t first, uint32_t n)
         s->writes++;
         store_submit(s->pager->store_port, &io->io);
         return got;
+}
+
+void evict_full(struct space *s)
+{
+        if (s->store_is_full)
+                return;
+        log_warning("client %d: the store is full: eviction waits until pages come back or go away; give the store "
+                    "more room, or the client a higher limit",
+                    s->pid);
+        s->stats.store_full++;
+        s->store_is_full = true;
 }
 
 void evict_write(struct space *s, uint32_t first, uint32_t n)
@@ -71,12 +83,7 @@ void evict_write(struct space *s, uint32_t first, uint32_t n)
                 }
                 got = start(s, first, len);
                 if (got == 0) {
-                        if (!s->store_is_full)
-                                log_warning("client %d: the store is full: eviction waits until pages come back or go "
-                                            "away; give the store more room, or the client a higher limit",
-                                            s->pid);
-                        s->stats.store_full += !s->store_is_full;
-                        s->store_is_full = true;
+                        evict_full(s);
                         s->unwritten += len;
                         got = len;
                 } else {

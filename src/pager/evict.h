@@ -55,6 +55,9 @@ void evict_slot_recall(struct space *s, uint32_t slot);
 /* Writes the slots in [first, first + n) that have an owner and are not being written to the store. */
 void evict_write(struct space *s, uint32_t first, uint32_t n);
 
+/* The store has no room, or none in one piece: notes it, and says so the first time. */
+void evict_full(struct space *s);
+
 /* Tries again to write what the store had no room for. */
 void evict_write_again(struct space *s);
 

@@ -43,7 +43,8 @@ int space_init(struct space *s, struct pager *pager, struct port *port, struct v
         fault_list_init(&s->retry);
         s->batch = calloc(VMPAGER_RING_BATCHES, sizeof(*s->batch));
         if (!s->batch || ring_slots_init(&s->ring_slots, n_slots) < 0 ||
-            ptable_init(&s->table, table_memory, table_bytes) < 0) {
+            ptable_init(&s->table, table_memory, table_bytes) < 0 ||
+            store_owner_new(pager->store, &pager->owner, &s->owner) < 0) {
                 space_clear(s);
                 return -ENOMEM;
         }
@@ -98,6 +99,8 @@ void space_clear(struct space *s)
                                 if (s->batch[b].item[i].faults.head)
                                         fault_list_move(&s->retry, &s->batch[b].item[i].faults);
         fault_free_all(s);
+        store_owner_free(s->pager->store, s->owner);
+        s->owner = NULL;
         free(s->batch);
         s->batch = NULL;
         ring_slots_clear(&s->ring_slots);

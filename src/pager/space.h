@@ -65,6 +65,7 @@ struct fetch {
 struct pager {
         struct store *store;
         struct store_port *store_port;
+        struct store_owner_config owner; /* how clients' pages are kept */
         const struct idle_ops *idle;
         char *buffers;     /* PAGER_FETCHES pages, registered with the loop */
         int buffers_index; /* -1: not registered */
@@ -137,6 +138,7 @@ struct space {
         struct vmpager_ring *ring;
         char *slots;      /* the ring's */
         int slots_buffer; /* index of the registered buffer, -1: not registered */
+        struct store_owner *owner; /* of what is written of it */
 
         struct ptable table;
         struct region_set regions;

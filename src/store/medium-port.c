@@ -230,6 +230,15 @@ void medium_port_close(struct medium_port *port)
         port->medium->ops->port_close(port);
 }
 
+void medium_coarsen(struct medium *m, uint32_t unit)
+{
+        assert(!m->ports);
+        if (unit <= m->unit)
+                return;
+        m->units = m->units * m->unit / unit;
+        m->unit = unit;
+}
+
 void medium_destroy(struct medium *m)
 {
         if (!m)

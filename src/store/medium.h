@@ -96,6 +96,9 @@ struct medium_port {
         struct medium_lane reads, writes;
 };
 
+/* Makes its units larger: a power of two, STORE_PAGE at most. No port is open yet. */
+void medium_coarsen(struct medium *m, uint32_t unit);
+
 /* A worker's way to the medium. The port is closed when no I/O is under way. 0 or a negative errno. */
 int medium_port_open(struct medium *m, struct loop *loop, struct medium_port **out);
 void medium_port_close(struct medium_port *port); /* NULL: nothing */

@@ -3,64 +3,41 @@
  * A worker's way to the store: turns each store_io of adjacent locations into I/Os of adjacent units, one after
  * another. Mostly there is one: what was allocated together was written together.
  *
- *     write: [take units -> medium -> places]...       read: [run of adjacent places -> medium -> check]...
- *                                                                                          |
- *                                                                           wrong: the run once more
+ *   page-write   packs pages, finds room for them, writes them
+ *   page-read    reads them, unpacks them, sees that they are right
  *
- * A write that fails gives the units back, and the medium is passed by for some time; the caller, who has the
- * pages still, allocates anew and gets others. The fault point "store-check" is visited when what was read is checked.
+ * Pages that are packed or encrypted go through a bounce: memory of the port's, in which they lie as on the medium.
+ * Others are moved between the medium and the caller's memory.
  */
+#include "store/page-port.h"
+
 #include <assert.h>
 #include <errno.h>
-#include <stddef.h>
 #include <stdlib.h>
-#include <string.h>
+#include <sys/mman.h>
 
-#include "store/checksum.h"
-#include "store/medium.h"
-#include "store/page-store-internal.h"
-#include "util/faultpoint.h"
+#include <utlist.h>
 
-struct page_port {
-        struct store_port base;
-        struct medium_port *medium[SPREAD_MOST];
-};
+/* Bounces of a port, registered with its ring. Each serves an I/O at a time. */
+#define BOUNCES 8u
 
-/* In store_io.private_, while it is under way. */
-struct __attribute__((may_alias)) page_io {
-        struct medium_io medium;
-        struct page_port *port;
-        uint32_t next; /* the first page that was not moved yet */
-        uint32_t run;  /* pages that are */
-        unsigned part; /* medium */
-        bool reread;   /* what was read first was wrong */
-        int result;
-        struct op op;
-};
+#define BOUNCE_BYTES ((size_t)BOUNCE_PAGES * STORE_PAGE)
 
-_Static_assert(sizeof(struct page_io) <= sizeof(((struct store_io *)0)->private_), "page_io fits store_io");
-_Static_assert(_Alignof(struct page_io) <= 16, "page_io is aligned in store_io");
-
-static struct page_io *page_io_of(struct store_io *io)
+static void go_on(struct store_io *io)
 {
-        return (struct page_io *)io->private_;
+        if (io->write)
+                page_write_on(io);
+        else
+                page_read_on(io);
 }
 
-static struct store_io *io_of(struct page_io *p)
+void page_io_end(struct store_io *io, int result)
 {
-        return (struct store_io *)((char *)p - offsetof(struct store_io, private_));
-}
-
-static struct page_store *store_of_port(const struct page_port *port)
-{
-        return page_store_of(port->base.store);
-}
-
-static void ended(struct store_io *io, int result)
-{
-        struct page_store *s = store_of_port(page_io_of(io)->port);
+        struct page_io *p = page_io_of(io);
+        struct page_store *s = page_store_of_port(p->port);
         struct page_counters *c = io->write ? &s->writes : &s->reads;
 
+        page_io_put_bounce(p);
         atomic_fetch_add_explicit(&c->ios, 1, memory_order_relaxed);
         if (result < 0)
                 atomic_fetch_add_explicit(&c->errors, 1, memory_order_relaxed);
@@ -69,171 +46,133 @@ static void ended(struct store_io *io, int result)
         io->done(io, result);
 }
 
-static void on_deferred(struct op *op, int res, unsigned flags)
+static void on_end(struct op *op, int res, unsigned flags)
 {
         struct page_io *p = op_owner(op, struct page_io, op);
 
         (void)res;
         (void)flags;
-        ended(io_of(p), p->result);
+        page_io_end(store_io_of(p), p->result);
 }
 
-/* Ends it in the next turn: nothing is under way. */
-static void end_later(struct store_io *io, int result)
+void page_io_end_later(struct store_io *io, int result)
 {
         struct page_io *p = page_io_of(io);
 
         p->result = result;
-        p->op.done = on_deferred;
+        p->op.done = on_end;
         loop_defer(p->port->base.loop, &p->op);
 }
 
-static char *memory_of(const struct store_io *io, uint32_t page)
+static void on_go_on(struct op *op, int res, unsigned flags)
 {
-        return (char *)io->memory + (size_t)page * STORE_PAGE;
+        (void)res;
+        (void)flags;
+        go_on(store_io_of(op_owner(op, struct page_io, op)));
 }
 
-/* Moves the run between the caller's memory and unit `at` of the medium. */
-static void move(struct store_io *io, uint64_t at, medium_done_fn done)
+void page_io_go_on_later(struct store_io *io)
 {
         struct page_io *p = page_io_of(io);
 
+        p->op.done = on_go_on;
+        loop_defer(p->port->base.loop, &p->op);
+}
+
+bool page_io_take_bounce(struct page_io *p)
+{
+        struct page_port *port = p->port;
+
+        if (port->free_bounce) {
+                p->bounce = port->free_bounce;
+                port->free_bounce = p->bounce->next;
+                p->bounce->n = p->bounce->sent = 0;
+                return true;
+        }
+        p->next_waiting = NULL;
+        if (port->waiting)
+                port->last_waiting->next_waiting = p;
+        else
+                port->waiting = p;
+        port->last_waiting = p;
+        return false;
+}
+
+void page_io_put_bounce(struct page_io *p)
+{
+        struct page_port *port = p->port;
+        struct page_io *next = port->waiting;
+
+        if (!p->bounce)
+                return;
+        p->bounce->next = port->free_bounce;
+        port->free_bounce = p->bounce;
+        p->bounce = NULL;
+        if (!next)
+                return;
+        port->waiting = next->next_waiting;
+        page_io_take_bounce(next);
+        page_io_go_on_later(store_io_of(next));
+}
+
+void page_io_move(struct page_io *p, uint64_t at, uint32_t units, void *memory, int buffer, medium_done_fn done)
+{
         p->medium = (struct medium_io){
                 .done = done,
-                .write = io->write,
-                .units = p->run * store_of_port(p->port)->per_page,
+                .write = store_io_of(p)->write,
+                .units = units,
                 .at = at,
-                .buffer = io->buffer,
-                .memory = memory_of(io, p->next),
+                .buffer = buffer,
+                .memory = memory,
         };
         medium_submit(p->port->medium[p->part], &p->medium);
-}
-
-static void write_on(struct store_io *io);
-
-static void on_written(struct medium_io *m, int result)
-{
-        struct page_io *p = op_owner(m, struct page_io, medium);
-        struct page_store *s = store_of_port(p->port);
-        struct store_io *io = io_of(p);
-
-        if (result < 0) {
-                page_store_give_back(s, p->run, loop_now(p->port->base.loop), p->part, m->at);
-                ended(io, result);
-                return;
-        }
-        for (uint32_t i = 0; i < p->run; i++)
-                s->place[io->loc + p->next + i] = (struct place){ .at = m->at + (uint64_t)i * s->per_page,
-                                                                  .bytes = STORE_PAGE,
-                                                                  .kind = PLACE_MEDIUM,
-                                                                  .medium = (uint8_t)p->part };
-        p->next += p->run;
-        if (p->next < io->pages)
-                write_on(io);
-        else
-                ended(io, 0);
-}
-
-/* Writes the next run. */
-static void write_on(struct store_io *io)
-{
-        struct page_io *p = page_io_of(io);
-        struct page_store *s = store_of_port(p->port);
-        uint64_t at;
-
-        p->run = page_store_take(s, io->pages - p->next, loop_now(p->port->base.loop), &p->part, &at);
-        if (!p->run) {
-                end_later(io, -ENOSPC);
-                return;
-        }
-        checksums_set(s->sums, io->loc + p->next, memory_of(io, p->next), p->run);
-        move(io, at, on_written);
-}
-
-/* Whether all that was read is what was written. */
-static bool is_right(struct store_io *io)
-{
-        struct page_io *p = page_io_of(io);
-        struct page_store *s = store_of_port(p->port);
-        bool right = checksums_check(s->sums, io->loc + p->next, memory_of(io, p->next), p->run) == p->run &&
-                     faultpoint_visit("store-check").action != FAULTPOINT_ERRNO;
-
-        if (!right)
-                atomic_fetch_add_explicit(&s->mismatches, 1, memory_order_relaxed);
-        return right;
-}
-
-static void read_on(struct store_io *io);
-
-static void on_read(struct medium_io *m, int result)
-{
-        struct page_io *p = op_owner(m, struct page_io, medium);
-        struct store_io *io = io_of(p);
-
-        if (result < 0) {
-                ended(io, result);
-        } else if (!is_right(io)) {
-                /* A device, or the way to it, may do better the second time. */
-                if (p->reread) {
-                        ended(io, -EBADMSG);
-                        return;
-                }
-                p->reread = true;
-                move(io, m->at, on_read);
-        } else {
-                p->reread = false;
-                p->next += p->run;
-                if (p->next < io->pages)
-                        read_on(io);
-                else
-                        ended(io, 0);
-        }
-}
-
-/* How many pages from `next` on lie one behind another. */
-static uint32_t adjacent(const struct page_store *s, const struct store_io *io, uint32_t next)
-{
-        const struct place *first = &s->place[io->loc + next];
-        uint32_t n = 1;
-
-        for (; next + n < io->pages; n++) {
-                const struct place *p = &first[n];
-
-                if (p->kind != PLACE_MEDIUM || p->medium != first->medium ||
-                    p->at != first->at + (uint64_t)n * s->per_page)
-                        break;
-        }
-        return n;
-}
-
-/* Reads the next run. */
-static void read_on(struct store_io *io)
-{
-        struct page_io *p = page_io_of(io);
-        struct page_store *s = store_of_port(p->port);
-        const struct place *place = &s->place[io->loc + p->next];
-
-        assert(place->kind == PLACE_MEDIUM);
-        p->part = place->medium;
-        p->run = adjacent(s, io, p->next);
-        move(io, place->at, on_read);
 }
 
 void page_port_submit(struct store_port *base, struct store_io *io)
 {
         struct page_port *port = (struct page_port *)base;
-        const struct page_store *s = store_of_port(port);
+        const struct page_store *s = page_store_of_port(port);
         struct page_io *p = page_io_of(io);
 
         assert(io->pages && io->loc < s->n && io->pages <= s->n - io->loc);
+        io->tier = STORE_MEMORY;
         p->port = port;
+        p->bounce = NULL;
         p->next = 0;
         p->reread = false;
         p->op = (struct op){ 0 };
-        if (io->write)
-                write_on(io);
-        else
-                read_on(io);
+        go_on(io);
+}
+
+static int make_bounces(struct page_port *port)
+{
+        port->bounces = calloc(BOUNCES, sizeof(*port->bounces));
+        port->bounces_memory = mmap(NULL, BOUNCES * BOUNCE_BYTES, PROT_READ | PROT_WRITE,
+                                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (port->bounces_memory == MAP_FAILED)
+                port->bounces_memory = NULL;
+        if (!port->bounces || !port->bounces_memory)
+                return -ENOMEM;
+        port->buffer = loop_register_buffer(port->base.loop, port->bounces_memory, BOUNCES * BOUNCE_BYTES);
+        for (unsigned i = 0; i < BOUNCES; i++) {
+                port->bounces[i].memory = port->bounces_memory + i * BOUNCE_BYTES;
+                LL_PREPEND(port->free_bounce, &port->bounces[i]);
+        }
+        return 0;
+}
+
+static int set_up(struct page_port *port)
+{
+        struct page_store *s = page_store_of_port(port);
+        int r = s->packs ? make_bounces(port) : 0;
+
+        if (r == 0 && s->packs)
+                r = codec_work_new(&port->codec);
+        if (r == 0 && s->keys)
+                r = seal_work_new(s->keys, &port->seal);
+        for (unsigned i = 0; i < s->spread.n && r == 0; i++)
+                r = medium_port_open(s->spread.part[i].medium, port->base.loop, &port->medium[i]);
+        return r;
 }
 
 int page_port_open(struct store *store, struct loop *loop, struct store_port **out)
@@ -245,13 +184,12 @@ int page_port_open(struct store *store, struct loop *loop, struct store_port **o
         if (!port)
                 return -ENOMEM;
         port->base = (struct store_port){ .store = store, .loop = loop };
+        port->buffer = -1;
         atomic_fetch_add_explicit(&s->ports, 1, memory_order_relaxed);
-        for (unsigned i = 0; i < s->spread.n; i++) {
-                r = medium_port_open(s->spread.part[i].medium, loop, &port->medium[i]);
-                if (r < 0) {
-                        page_port_close(&port->base);
-                        return r;
-                }
+        r = set_up(port);
+        if (r < 0) {
+                page_port_close(&port->base);
+                return r;
         }
         *out = &port->base;
         return 0;
@@ -260,10 +198,17 @@ int page_port_open(struct store *store, struct loop *loop, struct store_port **o
 void page_port_close(struct store_port *base)
 {
         struct page_port *port = (struct page_port *)base;
-        struct page_store *s = store_of_port(port);
+        struct page_store *s = page_store_of_port(port);
 
         for (unsigned i = 0; i < s->spread.n; i++)
                 medium_port_close(port->medium[i]);
+        codec_work_free(port->codec);
+        seal_work_free(port->seal);
+        if (port->buffer >= 0)
+                loop_unregister_buffer(base->loop, port->buffer);
+        if (port->bounces_memory)
+                munmap(port->bounces_memory, BOUNCES * BOUNCE_BYTES);
+        free(port->bounces);
         atomic_fetch_sub_explicit(&s->ports, 1, memory_order_relaxed);
         free(port);
 }

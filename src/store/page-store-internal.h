@@ -7,11 +7,14 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "store/codec.h"
 #include "store/place.h"
 #include "store/spread.h"
 #include "store/store.h"
 
 struct checksums;
+struct seal;
+struct seal_keys;
 struct slot_map;
 
 /* What the ports of all workers count: relaxed, each a sum of its own. */
@@ -24,18 +27,30 @@ struct page_counters {
 struct page_store {
         struct store base;
         uint64_t n;             /* locations */
+        uint32_t unit;          /* bytes */
         uint32_t per_page;      /* units of a page as it is */
-        struct place *place;    /* of each location; written by who allocated it, before anybody else knows it */
+        bool packs;             /* owners may have codecs, or seals */
         struct checksums *sums; /* of what each location's page was */
+        struct seal_keys *keys; /* NULL: nothing is encrypted */
+        struct seal *seals;     /* of each location whose place says so; NULL: nothing is encrypted */
 
-        pthread_mutex_t lock; /* of what follows; nothing else is locked while it is held */
+        pthread_mutex_t lock; /* of what follows; nothing else is locked while it is held, but the keys */
+        struct place *place;  /* of each location */
         struct slot_map *map; /* which locations are free, and how many references the others have */
-        struct spread spread; /* the same of units */
+        struct spread spread; /* which units of the media are free */
         uint64_t promised;    /* units for locations that are allocated, and not written yet */
 
         struct page_counters reads, writes;
         _Atomic uint64_t mismatches; /* pages read that were not what was written */
         _Atomic unsigned ports;      /* open ones */
+};
+
+/* Whose pages are written, and how. */
+struct store_owner {
+        struct page_store *store;
+        struct codec_choice codec;
+        bool sealed;
+        uint32_t key; /* where sealed */
 };
 
 static inline struct page_store *page_store_of(struct store *store)
@@ -44,13 +59,23 @@ static inline struct page_store *page_store_of(struct store *store)
 }
 
 /*
- * For a port: room for up to `pages` adjacent pages as they are, out of what was promised. Returns for how many, 0
- * where none is left in one piece; *at is the first unit.
+ * For a port: adjacent units for up to n pages, units[i] for page i (NULL: as many as a page has), out of what was
+ * promised. Returns for how many pages, from the first on; 0: not even for one.
  */
-uint32_t page_store_take(struct page_store *s, uint32_t pages, uint64_t now, unsigned *medium, uint64_t *at);
+uint32_t page_store_take(struct page_store *s, const uint8_t *units, uint32_t n, uint64_t now, unsigned *medium,
+                         uint64_t *at);
 
-/* Gives back what page_store_take() gave: a write of it has failed at `now` (ns). */
-void page_store_give_back(struct page_store *s, uint32_t pages, uint64_t now, unsigned medium, uint64_t at);
+/* Gives back what page_store_take() gave for n pages, `units` in all: a write of it has failed at `now` (ns). */
+void page_store_give_back(struct page_store *s, uint32_t n, uint64_t now, unsigned medium, uint64_t at, uint32_t units);
+
+/*
+ * The page of a location that is allocated was written, to units that were taken for it, or needs none: where it is.
+ * Where the place is sealed, the seal is kept, and its key gets one more reference.
+ */
+void page_store_settle(struct page_store *s, store_loc loc, const struct place *place, const struct seal *seal);
+
+/* Copies the places of n adjacent locations. */
+void page_store_look(struct page_store *s, store_loc first, uint32_t n, struct place *out);
 
 /* The port half of struct store_ops. */
 int page_port_open(struct store *store, struct loop *loop, struct store_port **out);

@@ -18,18 +18,19 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 
 #include "store/checksum.h"
 #include "store/medium.h"
 #include "store/page-store-internal.h"
+#include "store/seal.h"
 #include "store/slot-map.h"
 #include "util/error.h"
 
 static uint32_t units_of(const struct page_store *s, const struct place *p)
 {
-        uint32_t unit = s->spread.part[p->medium].medium->unit;
-
-        return (p->bytes + unit - 1) / unit;
+        return (p->bytes + s->unit - 1) / s->unit;
 }
 
 static uint32_t page_store_alloc(struct store *store, uint32_t pages, store_loc *first)
@@ -74,18 +75,20 @@ static void free_units(struct page_store *s, const struct freed *f)
 /* The location is about to be free, and what its page has taken with it. Adjacent places are given back together. */
 static void vacate(struct page_store *s, store_loc loc, struct freed *f)
 {
-        struct place *p = &s->place[loc];
+        struct place p = s->place[loc];
 
-        if (p->kind == PLACE_NONE) {
+        s->place[loc] = (struct place){ 0 };
+        if (p.sealed)
+                seal_key_unref(s->keys, s->seals[loc].key, 1);
+        if (p.kind == PLACE_NONE)
                 s->promised -= s->per_page;
+        if (p.kind != PLACE_MEDIUM)
                 return;
-        }
-        p->kind = PLACE_NONE;
-        if (!f->units || f->medium != p->medium || f->at + f->units != p->at) {
+        if (!f->units || f->medium != p.medium || f->at + f->units != p.at) {
                 free_units(s, f);
-                *f = (struct freed){ .medium = p->medium, .at = p->at };
+                *f = (struct freed){ .medium = p.medium, .at = p.at };
         }
-        f->units += units_of(s, p);
+        f->units += units_of(s, &p);
 }
 
 static void page_store_unref(struct store *store, store_loc first, uint32_t pages)
@@ -102,25 +105,60 @@ static void page_store_unref(struct store *store, store_loc first, uint32_t page
         pthread_mutex_unlock(&s->lock);
 }
 
-uint32_t page_store_take(struct page_store *s, uint32_t pages, uint64_t now, unsigned *medium, uint64_t *at)
+/* How many of n pages have room in `got` units, and how many they take. */
+static uint32_t fitting(const struct page_store *s, const uint8_t *units, uint32_t n, uint32_t got, uint32_t *taken)
 {
-        uint32_t got;
+        uint32_t i = 0;
 
-        pthread_mutex_lock(&s->lock);
-        got = spread_alloc(&s->spread, pages * s->per_page, s->per_page, now, medium, at);
-        s->promised -= got;
-        pthread_mutex_unlock(&s->lock);
-        return got / s->per_page;
+        for (*taken = 0; i < n && *taken + (units ? units[i] : s->per_page) <= got; i++)
+                *taken += units ? units[i] : s->per_page;
+        return i;
 }
 
-void page_store_give_back(struct page_store *s, uint32_t pages, uint64_t now, unsigned medium, uint64_t at)
+uint32_t page_store_take(struct page_store *s, const uint8_t *units, uint32_t n, uint64_t now, unsigned *medium,
+                         uint64_t *at)
 {
-        uint32_t units = pages * s->per_page;
+        uint32_t all = 0, got, pages, taken;
 
+        for (uint32_t i = 0; i < n; i++)
+                all += units ? units[i] : s->per_page;
+        pthread_mutex_lock(&s->lock);
+        got = spread_alloc(&s->spread, all, units ? units[0] : s->per_page, now, medium, at);
+        pages = fitting(s, units, n, got, &taken);
+        if (taken < got)
+                spread_free(&s->spread, *medium, *at + taken, got - taken);
+        s->promised -= (uint64_t)pages * s->per_page;
+        pthread_mutex_unlock(&s->lock);
+        return pages;
+}
+
+void page_store_give_back(struct page_store *s, uint32_t n, uint64_t now, unsigned medium, uint64_t at, uint32_t units)
+{
         pthread_mutex_lock(&s->lock);
         spread_free(&s->spread, medium, at, units);
         spread_doubt(&s->spread, medium, now);
-        s->promised += units;
+        s->promised += (uint64_t)n * s->per_page;
+        pthread_mutex_unlock(&s->lock);
+}
+
+void page_store_settle(struct page_store *s, store_loc loc, const struct place *place, const struct seal *seal)
+{
+        if (place->sealed)
+                seal_key_ref(s->keys, seal->key, 1);
+        pthread_mutex_lock(&s->lock);
+        assert(s->place[loc].kind == PLACE_NONE);
+        s->place[loc] = *place;
+        if (place->sealed)
+                s->seals[loc] = *seal;
+        if (place->kind != PLACE_MEDIUM)
+                s->promised -= s->per_page;
+        pthread_mutex_unlock(&s->lock);
+}
+
+void page_store_look(struct page_store *s, store_loc first, uint32_t n, struct place *out)
+{
+        pthread_mutex_lock(&s->lock);
+        memcpy(out, &s->place[first], n * sizeof(*out));
         pthread_mutex_unlock(&s->lock);
 }
 
@@ -155,12 +193,57 @@ static void page_store_stats(struct store *store, struct store_stats *out)
         };
 }
 
+static int page_store_owner_new(struct store *store, const struct store_owner_config *config, struct store_owner **out)
+{
+        struct page_store *s = page_store_of(store);
+        struct store_owner *o;
+        int r;
+
+        if (!s->packs)
+                return 0;
+        o = calloc(1, sizeof(*o));
+        if (!o)
+                return -ENOMEM;
+        o->codec = config->codec;
+        o->sealed = config->sealed && s->keys;
+        r = o->sealed ? seal_key_new(s->keys, &o->key) : 0;
+        if (r < 0) {
+                free(o);
+                return r;
+        }
+        *out = o;
+        return 0;
+}
+
+static void page_store_owner_free(struct store *store, struct store_owner *o)
+{
+        if (o->sealed)
+                seal_key_unref(page_store_of(store)->keys, o->key, 1);
+        free(o);
+}
+
+/* Memory for a table that is touched where it is used: of a large store much may never be. The daemon's is locked. */
+static void *table_new(size_t bytes)
+{
+        void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+        return p == MAP_FAILED ? NULL : p;
+}
+
+static void table_free(void *table, size_t bytes)
+{
+        if (table)
+                munmap(table, bytes);
+}
+
 static void clear(struct page_store *s)
 {
         spread_clear(&s->spread);
         slot_map_free(s->map);
-        places_free(s->place, s->n);
+        table_free(s->place, s->n * sizeof(*s->place));
+        table_free(s->seals, s->n * sizeof(*s->seals));
         checksums_free(s->sums);
+        seal_keys_free(s->keys);
         pthread_mutex_destroy(&s->lock);
         free(s);
 }
@@ -188,25 +271,44 @@ static const struct store_ops page_store_ops = {
         .port_close = page_port_close,
         .submit = page_port_submit,
         .stats = page_store_stats,
+        .owner_new = page_store_owner_new,
+        .owner_free = page_store_owner_free,
 };
 
-static int set_up(struct page_store *s, const struct page_store_medium *media, unsigned n)
+static int make_seals(struct page_store *s)
+{
+        s->seals = table_new(s->n * sizeof(*s->seals));
+        return s->seals ? seal_keys_new(SEAL_KEYS_MOST, &s->keys) : -ENOMEM;
+}
+
+static int set_up(struct page_store *s, const struct page_store_config *config, const struct page_store_medium *media,
+                  unsigned n)
 {
         int r = 0;
 
-        for (unsigned i = 0; i < n && r == 0; i++)
+        for (unsigned i = 0; i < n; i++)
+                if (media[i].medium->unit > s->unit)
+                        s->unit = media[i].medium->unit;
+        for (unsigned i = 0; i < n && r == 0; i++) {
+                medium_coarsen(media[i].medium, s->unit);
                 r = spread_add(&s->spread, media[i].medium, media[i].weight);
+        }
+        s->packs = config->packs || config->seals;
+        s->per_page = STORE_PAGE / s->unit;
         s->n = spread_units(&s->spread);
         if (r == 0)
                 r = slot_map_new(s->n, &s->map);
         if (r == 0)
-                r = places_new(s->n, &s->place);
+                r = (s->place = table_new(s->n * sizeof(*s->place))) ? 0 : -ENOMEM;
         if (r == 0)
                 r = checksums_new(s->n, &s->sums);
+        if (r == 0 && config->seals)
+                r = make_seals(s);
         return r;
 }
 
-int page_store_new(const struct page_store_medium *media, unsigned n, struct store **out, struct error *e)
+int page_store_new(const struct page_store_config *config, const struct page_store_medium *media, unsigned n,
+                   struct store **out, struct error *e)
 {
         struct page_store *s = calloc(1, sizeof(*s));
         int r;
@@ -215,13 +317,10 @@ int page_store_new(const struct page_store_medium *media, unsigned n, struct sto
                 return error_set(e, -ENOMEM, "store %s: out of memory", media->medium->name);
         pthread_mutex_init(&s->lock, NULL);
         s->base.ops = &page_store_ops;
-        s->per_page = STORE_PAGE / media->medium->unit;
-        for (unsigned i = 0; i < n; i++)
-                assert(media[i].medium->unit == media->medium->unit);
-        r = set_up(s, media, n);
+        r = set_up(s, config, media, n);
         if (r < 0) {
                 clear(s);
-                return error_sys(e, r, "store %s: no memory for its tables", media->medium->name);
+                return error_sys(e, r, "store %s: its tables cannot be made", media->medium->name);
         }
         *out = &s->base;
         return 0;

@@ -2,6 +2,7 @@
 #ifndef STORE_PAGE_STORE_H
 #define STORE_PAGE_STORE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct error;
@@ -16,10 +17,17 @@ struct page_store_medium {
         unsigned weight; /* its share of what is written, against the other media's: 1 to SPREAD_WEIGHT */
 };
 
+/* What owners may ask for (store_owner_config). Neither costs anything where nobody does. */
+struct page_store_config {
+        bool packs; /* codecs */
+        bool seals; /* encryption */
+};
+
 /*
- * A store of pages on `n` media (1 to SPREAD_MOST) of the same unit. On success it owns them; on failure they stay the
- * caller's. Returns 0, or a negative errno with a text in e.
+ * A store of pages on `n` media (1 to SPREAD_MOST), in units of what the coarsest of them has. On success it owns
+ * them; on failure they stay the caller's. Returns 0, or a negative errno with a text in e.
  */
-int page_store_new(const struct page_store_medium *media, unsigned n, struct store **out, struct error *e);
+int page_store_new(const struct page_store_config *config, const struct page_store_medium *media, unsigned n,
+                   struct store **out, struct error *e);
 
 #endif

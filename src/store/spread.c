@@ -68,25 +68,23 @@ static void charge(struct spread *s, unsigned chosen, uint32_t units)
         s->part[chosen].credit -= (int64_t)units * s->weights;
 }
 
-uint32_t spread_alloc(struct spread *s, uint32_t units, uint32_t multiple, uint64_t now, unsigned *part, uint64_t *at)
+uint32_t spread_alloc(struct spread *s, uint32_t units, uint32_t least, uint64_t now, unsigned *part, uint64_t *at)
 {
         unsigned tried = 0;
 
         for (;;) {
-                unsigned i = choose(s, multiple, now, tried);
+                unsigned i = choose(s, least, now, tried);
                 uint32_t got;
 
                 if (i == SPREAD_MOST)
                         return 0;
                 got = slot_map_alloc(s->part[i].map, units, at);
-                if (got % multiple)
-                        slot_map_unref(s->part[i].map, *at + got - got % multiple, got % multiple);
-                got -= got % multiple;
-                if (got) {
+                if (got >= least) {
                         charge(s, i, got);
                         *part = i;
                         return got;
                 }
+                slot_map_unref(s->part[i].map, *at, got);
                 tried |= 1u << i;
         }
 }

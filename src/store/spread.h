@@ -33,11 +33,11 @@ int spread_add(struct spread *s, struct medium *medium, unsigned weight);
 void spread_clear(struct spread *s);
 
 /*
- * Takes up to `units` adjacent free units of one medium, `multiple` of them at least and always a multiple of it. Media
- * get their shares by weight; one that is full, or doubtful at the time `now` (ns), is used when no other has room.
- * Returns how many; 0: there is no room.
+ * Takes up to `units` adjacent free units of one medium, `least` of them at least. Media get their shares by weight;
+ * one that is full, or doubtful at the time `now` (ns), is used when no other has room. Returns how many; 0: there is
+ * no room.
  */
-uint32_t spread_alloc(struct spread *s, uint32_t units, uint32_t multiple, uint64_t now, unsigned *part, uint64_t *at);
+uint32_t spread_alloc(struct spread *s, uint32_t units, uint32_t least, uint64_t now, unsigned *part, uint64_t *at);
 
 /* Gives units back. */
 void spread_free(struct spread *s, unsigned part, uint64_t at, uint32_t units);

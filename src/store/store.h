@@ -17,7 +17,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define STORE_PAGE 4096u
+#include "store/codec.h"
+
+#define STORE_PAGE   4096u
+#define STORE_SECTOR 512u /* what a packed page is a multiple of */
 
 typedef uint64_t store_loc; /* 36 bits are used at most; 0 is a location like any other */
 
@@ -26,6 +29,10 @@ struct loop;
 struct store;
 struct store_port;
 struct store_io;
+struct store_owner;
+
+/* Where the pages of a read came from: all of them from the store's memory, or some from a medium. */
+enum store_tier { STORE_MEMORY, STORE_DISK };
 
 /*
  * Called in the port's thread when an I/O has ended: result 0, or a negative errno (then no promise is made about
@@ -39,21 +46,29 @@ struct store_io {
         store_done_fn done;
         bool write;
         uint32_t pages;
-        store_loc loc; /* the first */
-        int buffer;    /* index of the registered buffer that holds memory, in the port's loop */
-        void *memory;  /* page-aligned, pages * STORE_PAGE bytes */
-        struct store_io *next;                     /* the store's, while it is queued */
-        _Alignas(16) unsigned char private_[448];  /* the store's, while it is under way */
+        store_loc loc;             /* the first */
+        int buffer;                /* index of the registered buffer that holds memory, in the port's loop */
+        void *memory;              /* page-aligned, pages * STORE_PAGE bytes */
+        struct store_owner *owner; /* of a write: whose pages they are; NULL: they are kept as they are */
+        enum store_tier tier;      /* of a read that has ended */
+        struct store_io *next;     /* the store's, while it is queued */
+        _Alignas(16) unsigned char private_[512]; /* the store's, while it is under way */
 };
 
 struct store_stats {
         uint64_t disk_capacity_bytes;
-        uint64_t disk_bytes; /* in use */
-        uint64_t ram_bytes;  /* in use by a RAM tier */
-        uint64_t reads, writes;             /* I/Os */
+        uint64_t disk_bytes;    /* in use */
+        uint64_t ram_bytes;     /* in use by a RAM tier */
+        uint64_t reads, writes; /* I/Os */
         uint64_t read_pages, written_pages;
         uint64_t read_errors, write_errors; /* I/Os that failed, at last */
         uint64_t checksum_errors;           /* pages that were read and were not what was written, retries included */
+};
+
+/* How the pages of an owner are kept. */
+struct store_owner_config {
+        struct codec_choice codec;
+        bool sealed; /* encrypted, with a key of the owner's own */
 };
 
 struct store_ops {
@@ -65,6 +80,8 @@ struct store_ops {
         void (*port_close)(struct store_port *port);
         void (*submit)(struct store_port *port, struct store_io *io);
         void (*stats)(struct store *store, struct store_stats *out);
+        int (*owner_new)(struct store *store, const struct store_owner_config *config, struct store_owner **out);
+        void (*owner_free)(struct store *store, struct store_owner *owner);
 };
 
 /* Every kind of store begins with this. */
@@ -122,6 +139,23 @@ static inline void store_submit(struct store_port *port, struct store_io *io)
 static inline void store_stats(struct store *s, struct store_stats *out)
 {
         s->ops->stats(s, out);
+}
+
+/*
+ * Somebody whose pages are written: a client. What they are kept like follows from the configuration, as far as the
+ * store was made for it. Returns 0 (*out can be NULL, which is an owner like any other) or a negative errno. The owner
+ * is freed when none of its writes is under way; pages of it that are shared stay.
+ */
+static inline int store_owner_new(struct store *s, const struct store_owner_config *config, struct store_owner **out)
+{
+        *out = NULL;
+        return s->ops->owner_new ? s->ops->owner_new(s, config, out) : 0;
+}
+
+static inline void store_owner_free(struct store *s, struct store_owner *owner)
+{
+        if (owner)
+                s->ops->owner_free(s, owner);
 }
 
 static inline void store_destroy(struct store *s)

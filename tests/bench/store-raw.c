@@ -241,7 +241,8 @@ int main(int argc, char **argv)
         for (size_t i = 0; i < DEPTH * RUN * STORE_PAGE; i++)
                 b.memory[i] = (unsigned char)draw(&b, 256);
         if (medium_file_open(&config, &medium.medium, &e) < 0 ||
-            page_store_new(&medium, 1, &b.store, &e) < 0 || loop_new(&b.loop, &e) < 0) {
+            page_store_new(&(struct page_store_config){ 0 }, &medium, 1, &b.store, &e) < 0 ||
+            loop_new(&b.loop, &e) < 0) {
                 fprintf(stderr, "store-raw: %s\n", e.text);
                 return EXIT_FAILURE;
         }

@@ -30,7 +30,8 @@ struct rig {
         struct loop *loop;
         struct store_port *port;
         unsigned char *memory;
-        int buffer; /* of memory; -1: not registered */
+        int buffer;                /* of memory; -1: not registered */
+        struct store_owner *owner; /* of what is written */
         bool submitting;
         unsigned pending;
 };
@@ -45,38 +46,43 @@ struct io {
 /* The file of medium number i. */
 static inline const char *rig_path(unsigned i)
 {
-        char name[16];
+        char name[32];
 
-        snprintf(name, sizeof(name), "store%u", i);
+        snprintf(name, sizeof(name), "store%u.%d", i, (int)getpid()); /* each test has a process of its own */
         return temp_path(name);
 }
 
-/* A store on n files of that size in bytes each, with weights of 1, 2, 3 and so on. */
-static inline struct store *rig_store(unsigned n, uint64_t size)
+/* A store on n files of that size in bytes each, in units of `unit` bytes, with weights of 1, 2, 3 and so on. */
+static inline struct store *rig_store_of(const struct page_store_config *config, unsigned n, uint64_t size,
+                                         uint32_t unit)
 {
         struct page_store_medium media[8];
         struct error e = { 0 };
         struct store *store = NULL;
 
         for (unsigned i = 0; i < n; i++) {
-                struct medium_file_config config = {
-                        .name = "t", .path = rig_path(i), .size = size, .unit = STORE_PAGE, .unlink_on_close = true
+                struct medium_file_config file = {
+                        .name = "t", .path = rig_path(i), .size = size, .unit = unit, .unlink_on_close = true
                 };
 
-                ck_assert_msg(medium_file_open(&config, &media[i].medium, &e) == 0, "%s", e.text);
+                ck_assert_msg(medium_file_open(&file, &media[i].medium, &e) == 0, "%s", e.text);
                 media[i].weight = i + 1;
         }
-        ck_assert_msg(page_store_new(media, n, &store, &e) == 0, "%s", e.text);
+        ck_assert_msg(page_store_new(config, media, n, &store, &e) == 0, "%s", e.text);
         ck_assert_ptr_nonnull(store);
         return store;
 }
 
-static inline struct rig rig_new(unsigned n, uint64_t size, bool registered)
+static inline struct store *rig_store(unsigned n, uint64_t size)
 {
-        struct rig rig = { .buffer = -1 };
+        return rig_store_of(&(struct page_store_config){ 0 }, n, size, STORE_PAGE);
+}
+
+static inline struct rig rig_on(struct store *store, bool registered)
+{
+        struct rig rig = { .store = store, .buffer = -1 };
         struct error e = { 0 };
 
-        rig.store = rig_store(n, size);
         ck_assert_msg(loop_new(&rig.loop, &e) == 0, "%s", e.text);
         ck_assert_int_eq(store_port_open(rig.store, rig.loop, &rig.port), 0);
         ck_assert_int_eq(posix_memalign((void **)&rig.memory, STORE_PAGE, MEMORY_PAGES * STORE_PAGE), 0);
@@ -88,9 +94,15 @@ static inline struct rig rig_new(unsigned n, uint64_t size, bool registered)
         return rig;
 }
 
+static inline struct rig rig_new(unsigned n, uint64_t size, bool registered)
+{
+        return rig_on(rig_store(n, size), registered);
+}
+
 static inline void rig_end(struct rig *rig)
 {
         ck_assert_uint_eq(rig->pending, 0);
+        store_owner_free(rig->store, rig->owner);
         store_port_close(rig->port);
         if (rig->buffer >= 0)
                 loop_unregister_buffer(rig->loop, rig->buffer);
@@ -126,7 +138,8 @@ static inline void io_start(struct rig *rig, struct io *io, bool write, store_lo
                                     .pages = pages,
                                     .loc = loc,
                                     .buffer = rig->buffer,
-                                    .memory = rig_page(rig, page) };
+                                    .memory = rig_page(rig, page),
+                                    .owner = write ? rig->owner : NULL };
         rig->pending++;
         rig->submitting = true;
         store_submit(rig->port, &io->io);

@@ -159,6 +159,31 @@ START_TEST(test_indented)
 }
 END_TEST
 
+/* How pages are kept: what a class says goes before what the stores say. */
+START_TEST(test_kept)
+{
+        struct config c;
+        struct error e = { 0 };
+
+        ck_assert_int_eq(read_text("", &c, &e), 0);
+        ck_assert_int_eq(c.codec.codec, CODEC_NONE);
+        ck_assert(!c.class_.has_codec && !c.encrypt);
+        config_clear(&c);
+        if (!codec_built_in(CODEC_ZSTD) || !codec_built_in(CODEC_LZ4))
+                return;
+        ck_assert_int_eq(read_text("[store a]\ncodec = zstd:3\nencrypt = no\n[class default]\ncodec = lz4\n", &c, &e),
+                         0);
+        ck_assert_int_eq(c.codec.codec, CODEC_ZSTD);
+        ck_assert_int_eq(c.codec.level, 3);
+        ck_assert(c.class_.has_codec);
+        ck_assert_int_eq(c.class_.codec.codec, CODEC_LZ4);
+        config_clear(&c);
+        wrong_line("[store a]\ncodec = lz5\n", 2, "lz5");
+        wrong_line("[class default]\n\ncodec = zstd:1000\n", 3, "zstd:1000");
+        wrong_line("[store a]\nencrypt = maybe\n", 2, "encrypt");
+}
+END_TEST
+
 /* Several stores, whose keys may come in any order. */
 START_TEST(test_stores)
 {
@@ -329,6 +354,7 @@ int main(void)
         tcase_add_test(tc, test_defaults);
         tcase_add_test(tc, test_all_keys);
         tcase_add_test(tc, test_indented);
+        tcase_add_test(tc, test_kept);
         tcase_add_test(tc, test_stores);
         tcase_add_test(tc, test_little);
         tcase_add_test(tc, test_wrong);

@@ -293,6 +293,8 @@ START_TEST(test_promises)
 
         for (unsigned i = 0; i < 4; i++)
                 got[i] = store_alloc(rig.store, 128, &first[i]);
+        for (unsigned i = 0; i < 128; i++)
+                fill(rig_page(&rig, i), i, 1, 1);
         ck_assert_uint_eq(got[0] + got[1] + got[2] + got[3], 2 * MIB / STORE_PAGE);
         ck_assert_uint_eq(store_alloc(rig.store, 1, &none), 0);
         ck_assert_int_eq(io_run(&rig, true, first[1], got[1], 0), 0);

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What page-port.c, page-write.c and page-read.c share: a store_io's part while it is under way. It goes on page by
+ * page from `next`; what can be moved in one I/O of the medium is a run.
+ */
+#ifndef STORE_PAGE_PORT_H
+#define STORE_PAGE_PORT_H
+
+#include "store/codec.h"
+#include "store/medium.h"
+#include "store/page-store-internal.h"
+#include "store/seal.h"
+
+#define BOUNCE_PAGES 64u
+
+/* A page in a bounce. */
+struct bounce_page {
+        uint32_t page; /* of the I/O */
+        uint8_t units;
+        struct place place; /* of a write: `at` and `medium` follow when units were found */
+        struct seal seal;   /* of a write */
+};
+
+/* Memory on the way between pages as they are and what the medium has of them. */
+struct bounce {
+        struct bounce *next;
+        char *memory;   /* BOUNCE_PAGES pages */
+        uint32_t n;     /* pages that are in it, one behind another, each in whole units */
+        uint32_t units; /* of all of them */
+        uint32_t sent;  /* of a write: how many of them were written */
+        struct bounce_page v[BOUNCE_PAGES];
+};
+
+struct page_port {
+        struct store_port base;
+        struct medium_port *medium[SPREAD_MOST];
+        struct codec_work *codec;
+        struct seal_work *seal;
+        char *bounces_memory;
+        int buffer; /* index of the registered buffer that they are in, -1: not registered */
+        struct bounce *bounces;
+        struct bounce *free_bounce;
+        struct page_io *waiting, *last_waiting; /* for a bounce, in order; the last means nothing without a first */
+};
+
+/* In store_io.private_, while it is under way. */
+struct __attribute__((may_alias)) page_io {
+        struct medium_io medium;
+        struct page_port *port;
+        struct page_io *next_waiting;
+        struct bounce *bounce; /* NULL: the run is moved to or from the caller's memory */
+        uint32_t next;         /* the first page that nothing was done about yet */
+        uint32_t run;          /* pages under way from there on, or in the bounce */
+        unsigned part;         /* medium */
+        bool reread;           /* what was read first was wrong */
+        int result;
+        struct op op;
+};
+
+_Static_assert(sizeof(struct page_io) <= sizeof(((struct store_io *)0)->private_), "page_io fits store_io");
+_Static_assert(_Alignof(struct page_io) <= 16, "page_io is aligned in store_io");
+
+static inline struct page_io *page_io_of(struct store_io *io)
+{
+        return (struct page_io *)io->private_;
+}
+
+static inline struct store_io *store_io_of(struct page_io *p)
+{
+        return (struct store_io *)((char *)p - offsetof(struct store_io, private_));
+}
+
+static inline struct page_store *page_store_of_port(const struct page_port *port)
+{
+        return page_store_of(port->base.store);
+}
+
+/* A page of the caller's. */
+static inline char *page_io_memory(const struct store_io *io, uint32_t page)
+{
+        return (char *)io->memory + (size_t)page * STORE_PAGE;
+}
+
+/* The I/O is over: calls its done(). Not inside submit(). */
+void page_io_end(struct store_io *io, int result);
+
+/* The same in the loop's next turn. Nothing is under way for it. */
+void page_io_end_later(struct store_io *io, int result);
+
+/* Calls page_write_on() or page_read_on() in the loop's next turn. */
+void page_io_go_on_later(struct store_io *io);
+
+/*
+ * Takes a bounce. False: there is none, and the I/O goes on (page_write_on(), page_read_on()) when there is; that waits
+ * for I/Os that are under way. page_io_put_bounce() gives it back, if it has one.
+ */
+bool page_io_take_bounce(struct page_io *p);
+void page_io_put_bounce(struct page_io *p);
+
+/* Starts an I/O of the medium between `memory` and unit `at` of medium p->part. */
+void page_io_move(struct page_io *p, uint64_t at, uint32_t units, void *memory, int buffer, medium_done_fn done);
+
+/* Goes on with a write or read at page `next`, until it is over. */
+void page_write_on(struct store_io *io);
+void page_read_on(struct store_io *io);
+
+#endif
