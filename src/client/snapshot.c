@@ -35,6 +35,9 @@ void snapshot_take(struct session *session, struct client_snapshot *out)
                 .standby_pages = s->table.count[PAGE_STANDBY],
                 .table_bytes = arena_bytes(&s->table.arena),
                 .regions = s->regions.n,
+                .prefetched_pages = s->readahead.pages,
+                .prefetch_hits = s->readahead.hits,
+                .prefetch_waste = s->readahead.waste,
                 .stats = s->stats,
                 .service = quantiles_of(&s->service),
         };

@@ -22,6 +22,7 @@ struct client_snapshot {
         uint64_t grant; /* number of the grant it runs under, 0: none */
         uint64_t limit_bytes, resident_bytes, peak_resident_bytes;
         uint64_t stored_pages, standby_pages, table_bytes, regions;
+        uint64_t prefetched_pages, prefetch_hits, prefetch_waste; /* struct readahead */
         struct space_stats stats;
         struct quantiles service;
 };

@@ -24,9 +24,10 @@ struct worker_config {
         struct store *store;
         struct store_owner_config owner; /* how clients' pages are kept in it */
         const struct idle_ops *idle;
-        int device;        /* /dev/userfaultfd */
-        uint64_t features; /* of userfaultfd here */
+        int device;          /* /dev/userfaultfd */
+        uint64_t features;   /* of userfaultfd here */
         bool grow_when_full; /* see struct pager */
+        uint32_t readahead;  /* the same */
 
         struct worker *workers; /* all of them: a forked child is its parent's worker's */
         unsigned n_workers;

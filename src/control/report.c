@@ -76,8 +76,9 @@ static struct json_object *client(const struct client_snapshot *c)
         put(o, "evicted_pages", c->stats.evicted_pages);
         put(o, "written_pages", c->stats.written_pages);
         put_null(o, "clean_evictions");
-        put_null(o, "prefetched_pages");
-        put_null(o, "prefetch_hits");
+        put(o, "prefetched_pages", c->prefetched_pages);
+        put(o, "prefetch_hits", c->prefetch_hits);
+        put(o, "prefetch_wasted", c->prefetch_waste);
         put(o, "poisoned_pages", c->stats.poisoned_pages);
         put(o, "standby_pages", c->standby_pages);
         put(o, "stalled_faults", c->stats.stalls);

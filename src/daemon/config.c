@@ -16,6 +16,7 @@
 #include <vmpager/protocol.h>
 
 #include "model/budget.h"
+#include "model/readahead.h"
 #include "store/seal.h"
 #include "store/spread.h"
 #include "util/error.h"
@@ -59,11 +60,31 @@ static int yes_or_no(const char *value, bool *out)
         return -EINVAL;
 }
 
+/* A whole number from min to max. */
+static int number(const char *value, unsigned min, unsigned max, unsigned *out)
+{
+        char *end;
+        unsigned long n = strtoul(value, &end, 10);
+
+        if (*end || end == value || n < min || n > max)
+                return -EINVAL;
+        *out = (unsigned)n;
+        return 0;
+}
+
+static int readahead_pages(const char *value, unsigned *out)
+{
+        bool wanted;
+
+        if (yes_or_no(value, &wanted) < 0)
+                return number(value, 1, READAHEAD_MOST, out);
+        *out = wanted ? READAHEAD_MOST : 0;
+        return 0;
+}
+
 static int daemon_key(struct reading *r, const char *key, const char *value, int line)
 {
         struct config *c = r->config;
-        char *end;
-        unsigned long n;
 
         if (strcmp(key, "socket") == 0)
                 return set_text(&c->socket, value) == 0;
@@ -73,12 +94,15 @@ static int daemon_key(struct reading *r, const char *key, const char *value, int
                 return set_text(&c->state, value) == 0;
         if (strcmp(key, "tracker") == 0)
                 return set_text(&c->tracker, value) == 0;
+        if (strcmp(key, "readahead") == 0)
+                return readahead_pages(value, &c->readahead) == 0 ?
+                               1 :
+                               wrong(r, line, "readahead is yes, no or a number of pages from 1 to 64", value);
         if (strcmp(key, "workers") != 0)
-                return wrong(r, line, "[daemon] has no such key (socket, control, state, workers, tracker)", key);
-        n = strtoul(value, &end, 10);
-        if (*end || end == value || n < 1 || n > CONFIG_MAX_WORKERS)
+                return wrong(r, line, "[daemon] has no such key (socket, control, state, workers, tracker, readahead)",
+                             key);
+        if (number(value, 1, CONFIG_MAX_WORKERS, &c->workers) < 0)
                 return wrong(r, line, "workers is a number from 1 to 64", value);
-        c->workers = (unsigned)n;
         return 1;
 }
 
@@ -208,7 +232,12 @@ int config_defaults(struct config *out)
 {
         long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 
-        *out = (struct config){ .workers = cpus < 1 ? 1 : cpus > 4 ? 4 : (unsigned)cpus };
+        *out = (struct config){
+                .workers = cpus < 1 ? 1 :
+                           cpus > 4 ? 4 :
+                                      (unsigned)cpus,
+                .readahead = READAHEAD_MOST,
+        };
         if (set_text(&out->socket, VMPAGER_DEFAULT_SOCKET) < 0 ||
             set_text(&out->control, VMPAGER_DEFAULT_CONTROL) < 0 || set_text(&out->state, VMPAGER_DEFAULT_STATE) < 0 ||
             !add_store(out, "default") || set_text(&out->class_.name, "default") < 0) {

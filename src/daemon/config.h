@@ -36,11 +36,12 @@ struct config {
         char *socket, *control, *state;
         char *tracker; /* NULL: the best there is */
         unsigned workers;
+        unsigned readahead; /* pages that come along with one that is read, at most; 0: none */
         struct config_store store[CONFIG_MAX_STORES]; /* pages are spread over them */
         unsigned n_stores;
         struct codec_choice codec; /* of classes that have none of their own */
         bool encrypt;              /* what is in the stores */
-        bool grow_when_full; /* the stores: programs go beyond their limits then; else they wait */
+        bool grow_when_full;       /* the stores: programs go beyond their limits then; else they wait */
         struct config_class class_; /* the default class */
 };
 

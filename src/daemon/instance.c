@@ -110,6 +110,7 @@ static int start_workers(struct instance *d, const struct idle_ops *idle, uint64
                 .device = d->device,
                 .grow_when_full = d->config->grow_when_full,
                 .owner = owner_config(d->config),
+                .readahead = d->config->readahead,
                 .features = features,
                 .workers = d->worker,
                 .n_workers = d->config->workers,

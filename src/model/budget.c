@@ -64,6 +64,13 @@ uint64_t budget_room(const struct budget *b)
         return held(b) < b->limit ? b->limit - held(b) : 0;
 }
 
+uint64_t budget_spare(const struct budget *b)
+{
+        uint64_t room = budget_room(b), kept = b->limit ? high_distance(b) / 2 : 0;
+
+        return room > kept ? room - kept : 0;
+}
+
 bool budget_reserve(struct budget *b, uint64_t bytes)
 {
         if (budget_room(b) < bytes)

@@ -45,6 +45,12 @@ void budget_detached(struct budget *b, uint64_t bytes);
 /* Bytes that may still be installed; UINT64_MAX without a limit. */
 uint64_t budget_room(const struct budget *b);
 
+/*
+ * Bytes that may be used for what nobody asked for yet: those that would leave half of the distance from high to the
+ * limit, so that a burst of faults finds room, too. Eviction keeps the room between high and low.
+ */
+uint64_t budget_spare(const struct budget *b);
+
 /* Sets aside room for a page that is being fetched; false when there is none. */
 bool budget_reserve(struct budget *b, uint64_t bytes);
 void budget_unreserve(struct budget *b, uint64_t bytes);

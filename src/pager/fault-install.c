@@ -36,6 +36,23 @@ int fault_install(struct space *s, uint64_t addr, const void *bytes)
         }
 }
 
+int fault_install_run(struct space *s, uint64_t addr, const void *bytes, uint32_t n)
+{
+        int64_t r = s->port->ops->copy(s->port, addr, bytes, n * PAGE_SIZE_);
+
+        /* A run across two mappings is refused whole, however they touch: then one page, which lies in one. */
+        if ((r == -ENOENT || r == -EINVAL) && n > 1)
+                r = s->port->ops->copy(s->port, addr, bytes, PAGE_SIZE_);
+        if (r > 0) {
+                budget_installed(&s->budget, (uint64_t)r);
+                return (int)(r / (int64_t)PAGE_SIZE_);
+        }
+        if (r != -EEXIST)
+                return (int)r;
+        s->port->ops->wake(s->port, addr, PAGE_SIZE_);
+        return 1;
+}
+
 void fault_install_slot(struct space *s, struct fault *f, uint32_t slot)
 {
         int r;

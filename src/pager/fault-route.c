@@ -45,7 +45,7 @@ static bool needs_mark(const struct space *s, page_entry e)
 
         if (bug(NOTES_TRUSTED) && s->heir)
                 return false;
-        return (state == PAGE_STANDBY || state == PAGE_STORED) && !(e & PAGE_BARE);
+        return (state == PAGE_STANDBY || state == PAGE_STORED || state == PAGE_FETCHING) && !(e & PAGE_BARE);
 }
 
 /*
@@ -116,6 +116,7 @@ void fault_route(struct space *s, struct fault *f)
                 fault_fetch(s, f);
                 return;
         case PAGE_FETCHING:
+                s->pager->fetch[page_index(e)].asked = true;
                 fault_wait(s, &s->pager->fetch[page_index(e)].faults, f);
                 return;
         case PAGE_POISONED:

@@ -20,14 +20,32 @@ void fault_route_list(struct space *s, struct fault_list *list);
 /* Gives zeroes to a page that holds nothing, and to those behind it while the access is sequential. */
 void fault_fill(struct space *s, struct fault *f);
 
-/* Begins to read a page from the store. */
+/* Begins to read a page from the store, and others that are likely to be wanted. */
 void fault_fetch(struct space *s, struct fault *f);
+
+/* Begins the read of the pages of n fetches that follow each other, all set up. */
+void fault_fetch_submit(struct space *s, uint32_t number, uint32_t n);
+
+/*
+ * Which pages are to be read along with that of a fault: puts their addresses into out, READAHEAD_MOST at most, in the
+ * order in which they are expected to be wanted. Returns how many; room is reserved for them, and there are fetches.
+ */
+uint32_t fault_ahead(struct space *s, const struct fault *f, uint64_t *out);
+
+/* A read of one or more pages has ended: store_done_fn. */
+void fault_arrived(struct store_io *io, int result);
 
 /* Tries again to install what fetches brought and met EAGAIN. */
 void fault_fetch_retry(struct space *s);
 
 /* Forgets about a fetch's page (REMOVE, UNMAP), or follows it (REMAP). */
 void fault_fetch_drop(struct space *s, uint32_t number);
+
+/*
+ * Installs pages that nobody waits for, n from addr on, in one go. Returns how many of them are there now, which may be
+ * fewer: it goes on behind those; 0 or negative: the next cannot be installed now.
+ */
+int fault_install_run(struct space *s, uint64_t addr, const void *bytes, uint32_t n);
 
 /* Answers a fault on a page in the ring. */
 void fault_install_slot(struct space *s, struct fault *f, uint32_t slot);

@@ -23,10 +23,7 @@ void pager_init(struct pager *p, struct store *store, struct store_port *port, c
                 .buffers_index = buffers_index,
                 .zeros = zeros,
         };
-        for (unsigned i = PAGER_FETCHES; i-- > 0;) {
-                p->fetch[i].next = p->free_fetch;
-                p->free_fetch = &p->fetch[i];
-        }
+        runs_init(&p->fetches, PAGER_FETCHES);
 }
 
 int space_init(struct space *s, struct pager *pager, struct port *port, struct vmpager_ring *ring, uint32_t n_slots,
@@ -72,10 +69,9 @@ void space_end(struct space *s)
         s->dying = true;
         for (fetch = s->arrived; fetch; fetch = next) {
                 next = fetch->next;
-                store_unref(s->pager->store, fetch->io.loc, 1);
+                store_unref(s->pager->store, fetch->loc, 1);
                 fetch->space = NULL;
-                fetch->next = s->pager->free_fetch;
-                s->pager->free_fetch = fetch;
+                runs_give(&s->pager->fetches, (uint32_t)(fetch - s->pager->fetch));
         }
         s->arrived = NULL;
         DL_DELETE(s->pager->spaces, s);

@@ -2,7 +2,8 @@
 /*
  * A space: one client's memory, as the pager keeps it. All of it belongs to one worker thread.
  *
- *     fault-receive -> fault-route -> fault-fill | fault-fetch -> fault-install          the way of a fault
+ *     fault-receive -> fault-route -> fault-fill                                         the way of a fault
+ *                                  -> fault-fetch (fault-ahead) -> fault-arrive -> fault-install
  *     evict-pick -> evict-detach -> evict-write -> evict-release                         the way of an eviction
  *     event-remove, event-unmap, event-remap, event-fork                                 what the client did
  *     pressure                                                                          when to do what
@@ -19,8 +20,10 @@
 #include "model/budget.h"
 #include "model/order.h"
 #include "model/ptable.h"
+#include "model/readahead.h"
 #include "model/region.h"
 #include "model/ring-slots.h"
+#include "model/runs.h"
 #include "model/stream.h"
 #include "pager/port.h"
 #include "store/store.h"
@@ -46,19 +49,24 @@ struct fault_list {
         struct fault *head, **tail; /* tail is set up by fault_list_init() */
 };
 
-/* A page that is being read from the store. Its number is in the page's entry. */
+/*
+ * A page that is being read from the store. Its number is in the page's entry, and the number of its buffer. Pages that
+ * are read together have numbers that follow each other; from the end of the read on each goes its own way.
+ */
 struct fetch {
-        struct store_io io;
+        struct store_io io;  /* of the first of those that are read together */
         struct space *space; /* NULL: the client went away meanwhile */
         uint64_t addr;
+        store_loc loc;
         bool dropped; /* the page went away meanwhile (REMOVE, UNMAP) */
         bool arrived; /* the bytes are here, their installation has to be tried again */
+        bool asked;   /* a fault was about the page; else it was brought along */
         int result;   /* of the read: 0, or a negative errno */
         struct fault_list faults;
-        struct fetch *next; /* in the list of free ones, or of the arrived */
+        struct fetch *next; /* in the list of the arrived */
 };
 
-#define PAGER_FETCHES    256u
+#define PAGER_FETCHES    RUNS_MOST
 #define PAGER_ZERO_BYTES (STREAM_MAX_RUN * PAGE_SIZE_)
 
 /* What the spaces of one worker share. */
@@ -71,8 +79,9 @@ struct pager {
         int buffers_index; /* -1: not registered */
         const char *zeros; /* PAGER_ZERO_BYTES */
         struct fetch fetch[PAGER_FETCHES];
-        struct fetch *free_fetch;
+        struct runs fetches;    /* the numbers of those that are in use */
         bool starved;           /* a fault waits for a free fetch */
+        uint32_t readahead;     /* pages that are brought along at most; 0: none */
         bool grow_when_full;    /* the store: clients go beyond their limits then, else faults at the limit wait */
         struct space *spaces;   /* utlist, DL */
         uint64_t sharing_after; /* when what is shared may be counted again */
@@ -151,6 +160,7 @@ struct space {
         struct budget budget;
         struct sharing sharing;
         struct streams streams;
+        struct readahead readahead;
         struct ring_slots ring_slots;
         struct space_stats stats;
         struct hist service; /* ns from the message being read to the page being there */

@@ -72,11 +72,33 @@ static void note_new(unsigned at, unsigned n, bool readable, bool writable)
 
 /* --- contents --- */
 
+/* Page after page or each second or third one, up or down, as far as it goes. */
+static void walk(struct task *t)
+{
+        int stride = 1 + (sim_any(3) ? 0 : (int)sim_any(3)), at;
+        unsigned from;
+
+        if (choose(can_touch, 1, &from) == 0)
+                return;
+        if (sim_any(2))
+                stride = -stride;
+        for (at = (int)from; at >= 0 && at < (int)SIM_PAGES; at += stride) {
+                if (!can_touch(&current->page[at]))
+                        continue;
+                oracle_access(t, (unsigned)at, current->page[at].writable && sim_any(4) == 0);
+                task_pause(t);
+        }
+}
+
 void client_access_some(struct task *t)
 {
         unsigned at, n = choose(can_touch, 1 + sim_any(world.config.call_pages), &at);
         bool write = sim_any(2);
 
+        if (world.config.walks && sim_any(2)) {
+                walk(t);
+                return;
+        }
         for (unsigned i = at; i < at + n; i++) {
                 if (!can_touch(&current->page[i]))
                         return;

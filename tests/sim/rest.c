@@ -133,8 +133,6 @@ static void check_locations(void)
 
 void rest_check(void)
 {
-        unsigned fetches = 0;
-
         for (unsigned i = 0; i < SIM_CLIENTS; i++) {
                 current = &world.client[i];
                 if (!current->paged)
@@ -145,8 +143,7 @@ void rest_check(void)
                                  (unsigned long long)current->space.budget.reserved);
         }
         check_locations();
-        for (const struct fetch *f = world.pager.free_fetch; f; f = f->next)
-                fetches++;
-        if (fetches != world.config.n_fetches)
-                sim_fail("%u of %u fetches are free, and nothing is fetched", fetches, world.config.n_fetches);
+        if (world.pager.fetches.n_free != world.config.n_fetches)
+                sim_fail("%u of %u fetches are free, and nothing is fetched", world.pager.fetches.n_free,
+                         world.config.n_fetches);
 }

@@ -101,7 +101,8 @@ static void end_page(const struct sim_io *own, unsigned i, bool failed)
                 *stored = failed ? SIM_GARBAGE : own->content[i];
         else
                 memcpy((char *)io->memory + i * PAGE_SIZE_, &content, sizeof(content));
-        if (!io->write && failed && *stored >> 56 == SIM_TAG >> 56)
+        /* That many could not be read says nothing of one of them. */
+        if (!io->write && failed && io->pages == 1 && *stored >> 56 == SIM_TAG >> 56)
                 world.lost[*stored & ~SIM_TAG] = true;
 }
 

@@ -97,7 +97,9 @@ static void configure(void)
         }
         c->pages = sim_any(3) ? 8 + sim_any(24) : 32 + sim_any(SIM_PAGES - 31);
         c->n_slots = 4 + sim_any(SIM_SLOTS - 3);
-        c->n_fetches = sim_any(3) ? 16 : 1 + sim_any(3);
+        c->n_fetches = sim_any(3) ? 16 + sim_any(32) : 1 + sim_any(3);
+        c->readahead = sim_any(4) ? 1 + sim_any(READAHEAD_MOST) : 0;
+        c->walks = sim_any(2);
         c->capacity = sim_any(3) ? SIM_LOCS / 4 : 8 + sim_any(40);
         c->read_errors = sim_any(4) ? 0 : 4 + sim_any(30);
         c->write_errors = sim_any(4) ? 0 : 2 + sim_any(10);
@@ -121,14 +123,6 @@ static void fill_with_rubbish(char *pages, unsigned n)
                 memcpy(pages + i * PAGE_SIZE_, &rubbish, sizeof(rubbish));
 }
 
-static void take_fetches(void)
-{
-        unsigned n = PAGER_FETCHES;
-
-        for (; n > world.config.n_fetches; n--)
-                world.pager.free_fetch = world.pager.free_fetch->next;
-}
-
 static void begin(uint64_t seed)
 {
         static char *buffers, *zeros;
@@ -150,7 +144,8 @@ static void begin(uint64_t seed)
         world.store.ops = &sim_store_ops;
         world.store_port.store = &world.store;
         pager_init(&world.pager, &world.store, &world.store_port, &idle_standby, buffers, -1, zeros);
-        take_fetches();
+        runs_init(&world.pager.fetches, world.config.n_fetches);
+        world.pager.readahead = world.config.readahead;
         life_first();
 }
 

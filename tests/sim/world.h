@@ -20,7 +20,7 @@
 #define SIM_CLIENTS  4u
 #define SIM_SLOTS    64u
 #define SIM_LOCS     512u /* enough for all pages of all clients */
-#define SIM_IOS      64u
+#define SIM_IOS      128u
 #define SIM_VERSIONS 65536u
 #define SIM_LIMIT    (UINT64_C(64) << 20)
 #define SIM_TAG      (UINT64_C(0x5e) << 56) /* in each content that a program wrote */
@@ -47,6 +47,7 @@ struct sim_config {
         unsigned pages;                     /* that mappings can be at: the fewer, the more often at the same */
         unsigned call_pages;                /* of one call, at most */
         unsigned capacity;                  /* of the store, in pages */
+        unsigned readahead;                 /* pages, see struct pager */
         unsigned read_errors, write_errors; /* one in so many fails, 0: none */
         unsigned between;   /* in one of so many system calls of the daemon's others come in between, 0: never */
         unsigned odd_moves; /* one MOVE in so many ends early, or tells less than it did */
@@ -57,6 +58,7 @@ struct sim_config {
         bool hard_end;      /* it comes to rest without room */
         bool storm;         /* mappings come, move and go all the time */
         bool eager;         /* there is hardly ever room */
+        bool walks;         /* threads read far, in one order */
 };
 
 struct sim_io {
@@ -95,7 +97,7 @@ extern struct world world;
 
 /* What a run found, for whoever started it; in memory that outlives the process. */
 struct sim_result {
-        uint64_t steps, episode, episodes, at, kills, sigbus, faulted, evicted, efault, forks;
+        uint64_t steps, episode, episodes, at, kills, sigbus, faulted, evicted, ahead, efault, forks;
         char kind[160], text[320]; /* why it failed: as a format, and in full */
 };
 

@@ -265,9 +265,16 @@ static int port_marked(struct port *port, uint64_t start, uint64_t end, struct p
         unsigned n = 0;
         uint64_t at;
 
-        for (at = start; at < end && n < max_runs; at += PAGE_SIZE_)
-                if (r->page[rig_number(at)].marked)
+        for (at = start; at < end; at += PAGE_SIZE_) {
+                if (!r->page[rig_number(at)].marked)
+                        continue;
+                if (n && runs[n - 1].end == at)
+                        runs[n - 1].end += PAGE_SIZE_;
+                else if (n == max_runs)
+                        break;
+                else
                         runs[n++] = (struct procfs_run){ at, at + PAGE_SIZE_ };
+        }
         *next = at;
         return (int)n;
 }

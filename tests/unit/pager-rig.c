@@ -202,6 +202,8 @@ static struct rig *new_client(struct pager *pager)
         ck_assert(r->memory);
         r->now = UINT64_C(1000000000);
         r->port.ops = &rig_port_ops;
+        r->store.ops = &rig_store_ops;
+        r->pager.store = &r->store;
         for (unsigned i = 0; i < RIG_MAPPED; i++)
                 r->page[i].mapped = true;
         ck_assert_int_eq(
@@ -221,7 +223,6 @@ struct rig *rig_new(void)
         ck_assert(r->stored);
         memset(r->stored, 0xdd, RIG_LOCS * PAGE_SIZE_);
         r->capacity = RIG_LOCS;
-        r->store.ops = &rig_store_ops;
         r->store_port.store = &r->store;
         pager_init(&r->pager, &r->store, &r->store_port, &idle_standby, buffers, -1, zeros);
         r->pager.spaces = first;

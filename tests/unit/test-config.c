@@ -11,6 +11,7 @@
 
 #include "temp-dir.h"
 #include "unit-run.h"
+#include "model/readahead.h"
 #include "util/error.h"
 
 #define MIB (UINT64_C(1) << 20)
@@ -82,6 +83,7 @@ START_TEST(test_defaults)
         ck_assert_str_eq(c.state, VMPAGER_DEFAULT_STATE);
         ck_assert_ptr_null(c.tracker);
         ck_assert(c.workers >= 1 && c.workers <= 4);
+        ck_assert_uint_eq(c.readahead, READAHEAD_MOST);
         ck_assert_str_eq(c.store[0].name, "default");
         ck_assert_str_ne(c.store[0].path, "");
         ck_assert_uint_eq(c.store[0].size, 0); /* not given */
@@ -105,6 +107,7 @@ START_TEST(test_all_keys)
                                    "state = /a/state\n"
                                    "tracker = standby\n"
                                    "workers = 64\n"
+                                   "readahead = 8\n"
                                    "; another\n"
                                    "[store fast]\n"
                                    "path = /dev/disk/by-id/x y\n"
@@ -121,6 +124,7 @@ START_TEST(test_all_keys)
         ck_assert_str_eq(c.state, "/a/state");
         ck_assert_str_eq(c.tracker, "standby");
         ck_assert_uint_eq(c.workers, 64);
+        ck_assert_uint_eq(c.readahead, 8);
         ck_assert_str_eq(c.store[0].name, "fast");
         ck_assert_str_eq(c.store[0].path, "/dev/disk/by-id/x y");
         ck_assert_uint_eq(c.store[0].size, GIB + GIB / 2);
@@ -233,6 +237,12 @@ START_TEST(test_little)
         ck_assert_uint_eq(c.class_.limit, 0);
         ck_assert(c.store[0].keep); /* the last one holds */
         config_clear(&c);
+        ck_assert_int_eq(read_text("[daemon]\nreadahead = no\n", &c, NULL), 0);
+        ck_assert_uint_eq(c.readahead, 0);
+        config_clear(&c);
+        ck_assert_int_eq(read_text("[daemon]\nreadahead = yes\n", &c, NULL), 0);
+        ck_assert_uint_eq(c.readahead, READAHEAD_MOST);
+        config_clear(&c);
 }
 END_TEST
 
@@ -244,6 +254,9 @@ START_TEST(test_wrong)
         wrong_line("[daemon]\nworkers = -1\n", 2, "workers");
         wrong_line("[daemon]\nworkers = 4 or so\n", 2, "workers");
         wrong_line("[daemon]\nworkers =\n", 2, "workers");
+        wrong_line("[daemon]\nreadahead = 0\n", 2, "readahead");
+        wrong_line("[daemon]\nreadahead = 65\n", 2, "readahead");
+        wrong_line("[daemon]\nreadahead = on\n", 2, "readahead");
         wrong_line("[daemons]\nworkers = 4\n", 2, "section");
         wrong_line("workers = 4\n", 1, "section");
         wrong_line("[store]\npath = /x\n", 2, "section");

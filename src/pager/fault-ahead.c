@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Beside a page that has to be read from the store others are, which the thread is about to want (model/readahead.h):
+ * one large read takes hardly longer than a small one, and each page that is there already is a fault less.
+ *
+ * Nobody has asked for them. So they take nothing that somebody might wait for: no room but what is to spare, no
+ * fetches but those that are not kept for faults, no page about which anything is in doubt. Where something comes in
+ * between they stay in the store, or go back to it (fault-arrive.c).
+ */
+#include "pager/fault.h"
+
+#include "pager/event.h"
+
+/* Places on the way of a stream that are looked at for a window, at most: some of them are present. */
+#define LOOK_MOST (4 * READAHEAD_MOST)
+
+/* Of the fetches of a worker one in so many is kept for what is asked for. */
+#define ASKED_SHARE 4u
+
+/* Whether all that is noted of the client is what it is, and there is no shortage of anything. */
+static bool is_at_ease(const struct space *s)
+{
+        return !event_is_unsettled(s) && !event_are_waiting(s) && !s->journal.n_children && !s->heir && !s->bereft &&
+               !s->stalled.head && !s->store_is_full && !atomic_load_explicit(&s->ring->forks, memory_order_relaxed);
+}
+
+/* How many pages can come along now. */
+static uint32_t most_now(const struct space *s, uint32_t wanted)
+{
+        uint64_t room = budget_spare(&s->budget) / PAGE_SIZE_;
+        uint32_t fetches = s->pager->fetches.n_free, kept = s->pager->fetches.n / ASKED_SHARE;
+
+        if (!is_at_ease(s) || fetches <= kept)
+                return 0;
+        fetches -= kept;
+        wanted = wanted < fetches ? wanted : fetches;
+        return wanted < room ? wanted : (uint32_t)room;
+}
+
+static bool is_stored(page_entry e)
+{
+        return page_state(e) == PAGE_STORED && !(e & PAGE_BARE);
+}
+
+/*
+ * Finds up to `most` pages on the stream's way, and puts their addresses into out. Returns how many; *next is where the
+ * stream is to be expected behind them.
+ */
+static uint32_t look(const struct space *s, uint64_t from, int32_t stride, uint32_t most, uint64_t *out, uint64_t *next)
+{
+        const struct region *r = region_at_or_after(&s->certain, from);
+        uint64_t step = (uint64_t)((int64_t)stride * (int64_t)PAGE_SIZE_), at = from + step;
+        uint32_t n = 0;
+
+        /* An address that wraps round is outside, as well. */
+        for (unsigned i = 0; i < LOOK_MOST && r && at >= r->start && at < r->end && from >= r->start; i++, at += step) {
+                if (!is_stored(ptable_get(&s->table, at)))
+                        continue;
+                if (n == most)
+                        break;
+                out[n++] = at;
+        }
+        *next = at;
+        return n;
+}
+
+uint32_t fault_ahead(struct space *s, const struct fault *f, uint64_t *out)
+{
+        struct readahead_plan plan;
+        uint64_t next = 0;
+        uint32_t n = 0;
+
+        if (!s->pager->readahead || fault_is_of_agent(s, f))
+                return 0;
+        plan = readahead_fault(&s->readahead, f->tid, f->addr, s->pager->readahead);
+        if (plan.pages)
+                n = look(s, f->addr, plan.stride, most_now(s, plan.pages), out, &next);
+        if (plan.pages)
+                readahead_given(&s->readahead, &plan, n, next);
+        s->budget.reserved += n * PAGE_SIZE_;
+        return n;
+}
