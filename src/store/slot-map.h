@@ -5,9 +5,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "store/unit-map.h"
+
 struct slot_map;
 
-#define SLOT_MAP_RUN_MOST  256u               /* slots in one allocation */
+#define SLOT_MAP_RUN_MOST  UNIT_MAP_RUN_MOST  /* slots in one allocation */
 #define SLOT_MAP_REFS_MOST 65534u             /* references of one slot */
 #define SLOT_MAP_MOST      (UINT64_C(1) << 36) /* slots of one map */
 
@@ -18,7 +20,7 @@ void slot_map_free(struct slot_map *map);
 /*
  * Takes a run of up to `want` adjacent free slots (never more than SLOT_MAP_RUN_MOST), each with one reference;
  * *first is the first. Returns its length: 0 only where no slot is free, and less than was asked for where
- * the search, which is bounded, found no longer run.
+ * there is no longer run.
  */
 uint32_t slot_map_alloc(struct slot_map *map, uint32_t want, uint64_t *first);
 

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Which units of a medium are free. A unit is what the owner makes it (a sector, a page); the map gives out runs of
+ * them and takes runs back, in whatever pieces. It counts no references and has no locks: the caller does and has.
+ */
+#ifndef STORE_UNIT_MAP_H
+#define STORE_UNIT_MAP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct unit_map;
+
+#define UNIT_MAP_RUN_MOST 2048u              /* units in one allocation: a batch of 256 pages in 8 units each */
+#define UNIT_MAP_GROUP    4096u              /* no run goes across a multiple of this */
+#define UNIT_MAP_LONG     128u               /* units of a run that is counted as a long one: 64 KiB of sectors */
+#define UNIT_MAP_MOST     (UINT64_C(1) << 39) /* units of one map: 2^36 pages in 8 units each */
+
+struct unit_map_stats {
+        uint64_t units;
+        uint64_t available;  /* free units */
+        uint64_t runs;       /* that they lie in, cut at the borders of groups */
+        uint64_t long_units; /* those of them in runs of UNIT_MAP_LONG and more */
+        uint32_t longest;    /* run, rounded down by a quarter at most; at most UNIT_MAP_RUN_MOST */
+};
+
+/* A map of `units` units, all free. *out is untouched on failure. 0, -EINVAL (no units), -EFBIG or -ENOMEM. */
+int unit_map_new(uint64_t units, struct unit_map **out);
+void unit_map_free(struct unit_map *map);
+
+/*
+ * Takes a run of `want` adjacent free units (never more than UNIT_MAP_RUN_MOST); *first is the first. Returns its
+ * length: 0 only where no unit is free or none was wanted, and less than was asked for where there is no such run: then
+ * it is one of the longest there are, so that asking again for the rest comes to few pieces. The cost has a bound that
+ * does not depend on the map's size.
+ */
+uint32_t unit_map_alloc(struct unit_map *map, uint32_t want, uint64_t *first);
+
+/*
+ * Gives `count` adjacent taken units back, which may be a part of what was allocated together, or all of several
+ * allocations that lie side by side. A unit that is free already is an error of the program (assert).
+ */
+void unit_map_release(struct unit_map *map, uint64_t first, uint64_t count);
+
+/* How things are. Reads a few counters, and no more. */
+void unit_map_stats(const struct unit_map *map, struct unit_map_stats *out);
+
+uint64_t unit_map_available(const struct unit_map *map); /* free units */
+size_t unit_map_bytes(const struct unit_map *map);       /* memory that the map takes: 1.0 to 1.1 bits a unit */
+
+#endif

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The unit map beyond what test-slot-map.c sees of it: its statistics, what lies across groups, best fit. */
+#include "store/unit-map.h"
+
+#include <errno.h>
+#include <signal.h>
+
+#include "unit-run.h"
+
+static struct unit_map *map_of(uint64_t units)
+{
+        struct unit_map *map = NULL;
+
+        ck_assert_int_eq(unit_map_new(units, &map), 0);
+        return map;
+}
+
+static struct unit_map_stats stats_of(const struct unit_map *map)
+{
+        struct unit_map_stats s;
+
+        unit_map_stats(map, &s);
+        return s;
+}
+
+/* Takes all of it. */
+static struct unit_map *map_full(uint64_t units)
+{
+        struct unit_map *map = map_of(units);
+        uint64_t first;
+
+        while (unit_map_alloc(map, UNIT_MAP_RUN_MOST, &first))
+                ;
+        ck_assert_uint_eq(unit_map_available(map), 0);
+        ck_assert_uint_eq(stats_of(map).runs, 0);
+        ck_assert_uint_eq(stats_of(map).longest, 0);
+        return map;
+}
+
+START_TEST(test_sizes)
+{
+        struct unit_map *map = NULL;
+
+        ck_assert_int_eq(unit_map_new(0, &map), -EINVAL);
+        ck_assert_int_eq(unit_map_new(UNIT_MAP_MOST + 1, &map), -EFBIG);
+        ck_assert_ptr_null(map);
+        unit_map_free(NULL);
+
+        map = map_of(1 << 24);
+        ck_assert_uint_le(unit_map_bytes(map) * 8, (1 << 24) * 11 / 10);
+        unit_map_free(map);
+}
+END_TEST
+
+START_TEST(test_stats)
+{
+        struct unit_map *map = map_full(3 * UNIT_MAP_GROUP);
+        struct unit_map_stats s;
+
+        unit_map_release(map, 10, 5);
+        unit_map_release(map, 16, 5);
+        unit_map_release(map, 1000, UNIT_MAP_LONG);
+        s = stats_of(map);
+        ck_assert_uint_eq(s.units, 3 * UNIT_MAP_GROUP);
+        ck_assert_uint_eq(s.available, 10 + UNIT_MAP_LONG);
+        ck_assert_uint_eq(s.runs, 3);
+        ck_assert_uint_eq(s.long_units, UNIT_MAP_LONG);
+        ck_assert_uint_eq(s.longest, UNIT_MAP_LONG);
+
+        unit_map_release(map, 15, 1); /* two become one */
+        ck_assert_uint_eq(stats_of(map).runs, 2);
+        unit_map_release(map, UNIT_MAP_GROUP - 100, 200); /* cut at the border */
+        s = stats_of(map);
+        ck_assert_uint_eq(s.runs, 4);
+        ck_assert_uint_eq(s.long_units, UNIT_MAP_LONG);
+        unit_map_free(map);
+}
+END_TEST
+
+/* The shortest run that will do, whichever group it is in. */
+START_TEST(test_best_fit)
+{
+        struct unit_map *map = map_full(4 * UNIT_MAP_GROUP);
+        static const struct {
+                uint64_t first;
+                uint32_t length;
+        } holes[] = {
+                { 100, 900 }, { UNIT_MAP_GROUP + 7, 40 }, { 2 * UNIT_MAP_GROUP, 6 }, { 2 * UNIT_MAP_GROUP + 64, 3 }
+        };
+        uint64_t first = 0;
+
+        for (unsigned i = 0; i < sizeof(holes) / sizeof(*holes); i++)
+                unit_map_release(map, holes[i].first, holes[i].length);
+        ck_assert_uint_eq(unit_map_alloc(map, 3, &first), 3);
+        ck_assert_uint_eq(first, 2 * UNIT_MAP_GROUP + 64);
+        ck_assert_uint_eq(unit_map_alloc(map, 4, &first), 4);
+        ck_assert_uint_eq(first, 2 * UNIT_MAP_GROUP);
+        ck_assert_uint_eq(unit_map_alloc(map, 20, &first), 20);
+        ck_assert_uint_eq(first, UNIT_MAP_GROUP + 7);
+        ck_assert_uint_eq(unit_map_alloc(map, 2000, &first), 900); /* and the longest where none will */
+        ck_assert_uint_eq(first, 100);
+        ck_assert_uint_eq(unit_map_alloc(map, 2000, &first), 20);
+        ck_assert_uint_eq(unit_map_alloc(map, 2000, &first), 2);
+        ck_assert_uint_eq(unit_map_alloc(map, 2000, &first), 0);
+        unit_map_free(map);
+}
+END_TEST
+
+/* All of a map at once, in odd pieces, and again. */
+START_TEST(test_across_groups)
+{
+        enum { UNITS = 5 * UNIT_MAP_GROUP + 77 };
+        struct unit_map *map = map_full(UNITS);
+        struct unit_map_stats s;
+
+        unit_map_release(map, 0, UNITS);
+        s = stats_of(map);
+        ck_assert_uint_eq(s.available, UNITS);
+        ck_assert_uint_eq(s.runs, 6);
+        ck_assert_uint_eq(s.long_units, UNITS - 77);
+        ck_assert_uint_eq(s.longest, UNIT_MAP_RUN_MOST);
+        unit_map_free(map);
+
+        map = map_full(UNITS);
+        for (uint64_t at = 0, n = 1; at < UNITS; at += n, n = n * 3 % 20011) {
+                n = n < UNITS - at ? n : UNITS - at;
+                unit_map_release(map, at, n);
+        }
+        s = stats_of(map);
+        ck_assert_uint_eq(s.available, UNITS);
+        ck_assert_uint_eq(s.runs, 6);
+        unit_map_free(map);
+}
+END_TEST
+
+/* The rest abort: misuse by the program. */
+START_TEST(test_release_free)
+{
+        struct unit_map *map = map_full(1000);
+
+        unit_map_release(map, 10, 20);
+        unit_map_release(map, 5, 6);
+}
+END_TEST
+
+START_TEST(test_release_beyond)
+{
+        unit_map_release(map_full(1000), 990, 11);
+}
+END_TEST
+
+int main(void)
+{
+        TCase *tc = tcase_create("map");
+
+        tcase_set_timeout(tc, 60);
+        tcase_add_test(tc, test_sizes);
+        tcase_add_test(tc, test_stats);
+        tcase_add_test(tc, test_best_fit);
+        tcase_add_test(tc, test_across_groups);
+        tcase_add_test_raise_signal(tc, test_release_free, SIGABRT);
+        tcase_add_test_raise_signal(tc, test_release_beyond, SIGABRT);
+        return unit_run("unit-map", tc);
+}
