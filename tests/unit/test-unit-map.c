@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The unit map beyond what test-slot-map.c sees of it: its statistics, what lies across groups, best fit. */
+/*
+ * The unit map beyond what test-slot-map.c sees of it: its statistics, what lies across groups, best fit, and a short
+ * churn, which checks each unit given out and the statistics of the map against a byte for each unit.
+ */
 #include "store/unit-map.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
 
+#include "../bench/churn.h"
 #include "unit-run.h"
 
 static struct unit_map *map_of(uint64_t units)
@@ -133,6 +139,32 @@ START_TEST(test_across_groups)
 }
 END_TEST
 
+static void say(const char *when, const struct churn_phase *p)
+{
+        printf("churn, %s: %.1f pieces a batch of 256 pages, %" PRIu64
+               " free runs, %.0f %% of what is free in long ones\n",
+               when, p->pieces, p->runs, 100 * p->long_share);
+}
+
+/*
+ * A tenth of what "tests/bench/run churn" does. The bounds are twice what it comes to: a map that takes what comes
+ * next, instead of what fits, is far beyond them.
+ */
+START_TEST(test_churn)
+{
+        struct churn_config config = { .units = 1 << 17, .pages = 200000, .seed = 1 };
+        struct churn_result r;
+
+        churn_run(&config, &r);
+        say("start", &r.start);
+        say("end", &r.end);
+        ck_assert_uint_ge(r.puts, 200000);
+        ck_assert_uint_ge(r.frees, 200000);
+        ck_assert_uint_le(r.refused, r.puts / 500);
+        ck_assert_double_le(r.end.pieces, 100);
+}
+END_TEST
+
 /* The rest abort: misuse by the program. */
 START_TEST(test_release_free)
 {
@@ -158,6 +190,7 @@ int main(void)
         tcase_add_test(tc, test_stats);
         tcase_add_test(tc, test_best_fit);
         tcase_add_test(tc, test_across_groups);
+        tcase_add_test(tc, test_churn);
         tcase_add_test_raise_signal(tc, test_release_free, SIGABRT);
         tcase_add_test_raise_signal(tc, test_release_beyond, SIGABRT);
         return unit_run("unit-map", tc);
