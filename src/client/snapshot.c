@@ -32,6 +32,7 @@ void snapshot_take(struct session *session, struct client_snapshot *out)
                 .resident_bytes = s->budget.resident,
                 .peak_resident_bytes = s->budget.peak,
                 .stored_pages = s->table.count[PAGE_STORED] + s->table.count[PAGE_FETCHING],
+                .ram_bytes = s->budget.packed,
                 .standby_pages = s->table.count[PAGE_STANDBY],
                 .table_bytes = arena_bytes(&s->table.arena),
                 .regions = s->regions.n,

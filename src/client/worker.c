@@ -58,6 +58,8 @@ static int set_up(struct worker *w, struct error *e)
         pager_init(&w->pager, w->config->store, store_port, w->config->idle, buffers, index < 0 ? -1 : index, zeros);
         w->pager.grow_when_full = w->config->grow_when_full;
         w->pager.owner = w->config->owner;
+        w->pager.ram_bytes = w->config->ram_bytes;
+        w->pager.ram_percent = w->config->ram_percent;
         w->pager.readahead = w->config->readahead;
         return 0;
 }

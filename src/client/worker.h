@@ -23,6 +23,8 @@ struct worker;
 struct worker_config {
         struct store *store;
         struct store_owner_config owner; /* how clients' pages are kept in it */
+        uint64_t ram_bytes;              /* see struct pager */
+        unsigned ram_percent;
         const struct idle_ops *idle;
         int device;          /* /dev/userfaultfd */
         uint64_t features;   /* of userfaultfd here */

@@ -55,7 +55,7 @@ static struct json_object *faults(const struct space_stats *st)
         put(o, "total", st->faults);
         put(o, "zero", st->served[FAULT_ZERO]);
         put(o, "standby", st->served[FAULT_STANDBY]);
-        put_null(o, "ram");
+        put(o, "ram", st->served[FAULT_RAM]);
         put(o, "disk", st->served[FAULT_DISK]);
         put(o, "stale", st->served[FAULT_STALE]);
         return o;
@@ -72,7 +72,7 @@ static struct json_object *client(const struct client_snapshot *c)
         put(o, "resident_bytes", c->resident_bytes);
         put(o, "peak_resident_bytes", c->peak_resident_bytes);
         put(o, "stored_pages", c->stored_pages);
-        put_null(o, "ram_pages");
+        put(o, "ram_bytes", c->ram_bytes);
         put(o, "evicted_pages", c->stats.evicted_pages);
         put(o, "written_pages", c->stats.written_pages);
         put_null(o, "clean_evictions");

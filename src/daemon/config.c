@@ -194,6 +194,23 @@ static int store_key(struct reading *r, const char *name, const char *key, const
         return 1;
 }
 
+/* A size, a share of the limit (at most half of it), or none. A size is cut to half of the limit as well. */
+static int ram_key(struct reading *r, struct config_class *c, const char *value, int line)
+{
+        char *end;
+        unsigned long n = strtoul(value, &end, 10);
+
+        c->ram_bytes = UINT64_MAX;
+        c->ram_percent = CONFIG_MAX_RAM_PERCENT;
+        if (strcmp(value, "none") == 0)
+                c->ram_percent = 0;
+        else if (end != value && strcmp(end, "%") == 0 && n >= 1 && n <= CONFIG_MAX_RAM_PERCENT)
+                c->ram_percent = (unsigned)n;
+        else if (strchr(value, '%') || size_parse(value, &c->ram_bytes) < 0)
+                return wrong(r, line, "ram is none, a size (say 64M), or 1% to 50% of the limit", value);
+        return 1;
+}
+
 static int class_key(struct reading *r, const char *name, const char *key, const char *value, int line)
 {
         struct config_class *c = &r->config->class_;
@@ -204,8 +221,10 @@ static int class_key(struct reading *r, const char *name, const char *key, const
                 c->has_codec = true;
                 return codec_key(r, &c->codec, value, line);
         }
+        if (strcmp(key, "ram") == 0)
+                return ram_key(r, c, value, line);
         if (strcmp(key, "limit") != 0)
-                return wrong(r, line, "[class] has no such key (limit, codec)", key);
+                return wrong(r, line, "[class] has no such key (limit, codec, ram)", key);
         if (strcmp(value, "none") == 0)
                 c->limit = 0;
         else if (size_parse(value, &c->limit) < 0)
@@ -325,6 +344,11 @@ int config_check(const struct config *c, uint64_t memory, struct error *e)
                                  size_format(memory, size, sizeof(size)));
         if (strcmp(c->socket, c->control) == 0)
                 return error_set(e, -EINVAL, "socket and control are the same, %s: name two sockets", c->socket);
+        if (c->class_.ram_percent && (c->class_.has_codec ? c->class_.codec : c->codec).codec == CODEC_NONE)
+                return error_set(e, -EINVAL,
+                                 "ram= of the class %s needs a codec: pages that are kept in memory are "
+                                 "compressed; set codec = lz4",
+                                 c->class_.name);
         for (unsigned i = 0; i < c->n_stores; i++) {
                 if (c->store[i].path[0] == '\0')
                         return error_set(e, -EINVAL, "the store %s has no path", c->store[i].name);

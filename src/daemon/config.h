@@ -14,6 +14,9 @@ struct error;
 /* Most [store NAME] sections. */
 #define CONFIG_MAX_STORES 8
 
+/* The largest share of its limit that a program's packed pages may have in memory. */
+#define CONFIG_MAX_RAM_PERCENT 50
+
 /* The size of a store in a file when none is given. */
 #define CONFIG_FILE_BYTES (8ull << 30)
 
@@ -29,6 +32,8 @@ struct config_class {
         uint64_t limit; /* bytes; 0: none */
         bool has_codec;
         struct codec_choice codec;
+        uint64_t ram_bytes;   /* of packed pages in memory; UINT64_MAX: ram_percent alone says how many */
+        unsigned ram_percent; /* of the limit; 0: none */
 };
 
 /* The configuration; all strings are its own. */

@@ -66,6 +66,7 @@ static struct store_owner_config owner_config(const struct config *c)
         return (struct store_owner_config){
                 .codec = c->class_.has_codec ? c->class_.codec : c->codec,
                 .sealed = c->encrypt,
+                .ram = c->class_.ram_percent > 0,
         };
 }
 
@@ -91,6 +92,7 @@ static int open_store(struct instance *d, struct error *e)
         struct page_store_config config = {
                 .packs = owner_config(c).codec.codec != CODEC_NONE,
                 .seals = c->encrypt,
+                .ram = owner_config(c).ram,
         };
         int r = open_media(c, config.packs ? STORE_SECTOR : STORE_PAGE, media, e);
 
@@ -110,6 +112,8 @@ static int start_workers(struct instance *d, const struct idle_ops *idle, uint64
                 .device = d->device,
                 .grow_when_full = d->config->grow_when_full,
                 .owner = owner_config(d->config),
+                .ram_bytes = d->config->class_.ram_bytes,
+                .ram_percent = d->config->class_.ram_percent,
                 .readahead = d->config->readahead,
                 .features = features,
                 .workers = d->worker,

@@ -32,14 +32,14 @@ static uint64_t held(const struct budget *b)
 {
         uint64_t own = b->resident > b->shared ? b->resident - b->shared : 0;
 
-        return own + b->overhead + b->reserved;
+        return own + b->overhead + b->packed + b->reserved;
 }
 
 void budget_sample(struct budget *b, uint64_t resident)
 {
         b->resident = resident;
-        if (resident + b->overhead > b->peak)
-                b->peak = resident + b->overhead;
+        if (resident + b->overhead + b->packed > b->peak)
+                b->peak = resident + b->overhead + b->packed;
 }
 
 void budget_share(struct budget *b, uint64_t bytes)

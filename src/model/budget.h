@@ -2,7 +2,8 @@
 /*
  * What a client may hold in memory, and what follows from how much it holds. The limit covers the client's resident
  * anonymous pages, but for those that another process has too, and what is held in memory on its behalf (`overhead`:
- * its ring). Between two samples of the resident size the pager counts what it installs and detaches itself.
+ * its ring; `packed`: pages that the store has in memory). Between two samples of the resident size the pager counts
+ * what it installs and detaches itself.
  *
  *     0                                                          limit
  *     |--------------------------------|-----------|------|--------|
@@ -24,6 +25,7 @@
 struct budget {
         uint64_t limit;    /* bytes; 0: none */
         uint64_t overhead; /* bytes */
+        uint64_t packed;   /* bytes of pages that are out, and kept in memory for it */
         uint64_t resident; /* bytes: last sample, and what was counted since */
         uint64_t shared;   /* bytes of it that another process has too, as last counted */
         uint64_t peak;     /* largest sample so far, overhead included */

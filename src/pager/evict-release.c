@@ -44,6 +44,7 @@ void evict_release(struct store_io *io, int result)
         for (uint32_t i = 0; i < io->pages; i++)
                 release_slot(s, e->first_slot + i, io->loc + i, result);
         s->writes--;
+        s->budget.packed = store_owner_ram(s->pager->store, s->owner);
         e->next = s->free_io;
         s->free_io = e;
         if (s->dying)

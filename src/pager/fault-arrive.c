@@ -120,7 +120,7 @@ static void fetch_finish(struct space *s, struct fetch *fetch)
                 fetch_put_back(s, fetch);
         } else {
                 ptable_set(&s->table, fetch->addr, page_make(PAGE_NATIVE, 0, 0));
-                fault_done_list(s, &fetch->faults, FAULT_DISK);
+                fault_done_list(s, &fetch->faults, fetch->kind);
                 fetch_end(s, fetch);
         }
 }
@@ -252,6 +252,7 @@ void fault_arrived(struct store_io *io, int result)
         }
         for (uint32_t i = 0; i < n; i++) {
                 fetch[i].result = result;
+                fetch[i].kind = io->tier == STORE_MEMORY ? FAULT_RAM : FAULT_DISK;
                 asked[i] = fetch[i].asked;
         }
         for (uint32_t i = 0; i < n; i++)

@@ -92,6 +92,7 @@ void space_tick(struct space *s)
                 s->port->ops->timer(s->port, now + (is_waiting(s) ? FAULT_RETRY_NS : CALM_NS));
                 return;
         }
+        s->budget.packed = store_owner_ram(s->pager->store, s->owner);
         budget_sample(&s->budget, m.anonymous);
         if (s->shares)
                 sharing_look(s);

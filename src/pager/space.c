@@ -51,7 +51,10 @@ int space_init(struct space *s, struct pager *pager, struct port *port, struct v
 
 void space_set_limit(struct space *s, uint64_t limit)
 {
+        uint64_t ram = limit / 100 * s->pager->ram_percent;
+
         s->budget.limit = limit;
+        store_owner_limit(s->pager->store, s->owner, ram < s->pager->ram_bytes ? ram : s->pager->ram_bytes);
         s->quiet_ns = 0;
         s->port->ops->timer(s->port, s->port->ops->now(s->port));
 }
@@ -79,7 +82,7 @@ void space_end(struct space *s)
 
 bool space_busy(const struct space *s)
 {
-        if (s->writes)
+        if (s->writes || store_owner_busy(s->pager->store, s->owner))
                 return true;
         for (unsigned i = 0; i < PAGER_FETCHES; i++)
                 if (s->pager->fetch[i].space == s)

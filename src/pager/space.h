@@ -58,10 +58,11 @@ struct fetch {
         struct space *space; /* NULL: the client went away meanwhile */
         uint64_t addr;
         store_loc loc;
-        bool dropped; /* the page went away meanwhile (REMOVE, UNMAP) */
-        bool arrived; /* the bytes are here, their installation has to be tried again */
-        bool asked;   /* a fault was about the page; else it was brought along */
-        int result;   /* of the read: 0, or a negative errno */
+        bool dropped;         /* the page went away meanwhile (REMOVE, UNMAP) */
+        bool arrived;         /* the bytes are here, their installation has to be tried again */
+        bool asked;           /* a fault was about the page; else it was brought along */
+        int result;           /* of the read: 0, or a negative errno */
+        enum fault_kind kind; /* where it was read from */
         struct fault_list faults;
         struct fetch *next; /* in the list of the arrived */
 };
@@ -74,6 +75,8 @@ struct pager {
         struct store *store;
         struct store_port *store_port;
         struct store_owner_config owner; /* how clients' pages are kept */
+        uint64_t ram_bytes;              /* that a client's packed pages may have in memory, */
+        unsigned ram_percent;            /* and how many hundredths of its limit; the less of both holds */
         const struct idle_ops *idle;
         char *buffers;     /* PAGER_FETCHES pages, registered with the loop */
         int buffers_index; /* -1: not registered */
@@ -145,8 +148,8 @@ struct space {
         bool shares; /* it has forked or was: pages may be shared, or not known to be its own again */
 
         struct vmpager_ring *ring;
-        char *slots;      /* the ring's */
-        int slots_buffer; /* index of the registered buffer, -1: not registered */
+        char *slots;               /* the ring's */
+        int slots_buffer;          /* index of the registered buffer, -1: not registered */
         struct store_owner *owner; /* of what is written of it */
 
         struct ptable table;

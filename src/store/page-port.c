@@ -5,6 +5,7 @@
  *
  *   page-write   packs pages, finds room for them, writes them
  *   page-read    reads them, unpacks them, sees that they are right
+ *   page-back    writes packed pages that were kept in memory to a medium
  *
  * Pages that are packed or encrypted go through a bounce: memory of the port's, in which they lie as on the medium.
  * Others are moved between the medium and the caller's memory.
@@ -79,16 +80,37 @@ void page_io_go_on_later(struct store_io *io)
         loop_defer(p->port->base.loop, &p->op);
 }
 
+struct bounce *page_port_bounce(struct page_port *port)
+{
+        struct bounce *b = port->free_bounce;
+
+        if (!b)
+                return NULL;
+        port->free_bounce = b->next;
+        b->n = b->sent = b->units = 0;
+        return b;
+}
+
+void page_port_bounce_free(struct page_port *port, struct bounce *b)
+{
+        struct page_io *next = port->waiting;
+
+        b->next = port->free_bounce;
+        port->free_bounce = b;
+        if (!next)
+                return;
+        port->waiting = next->next_waiting;
+        next->bounce = page_port_bounce(port);
+        page_io_go_on_later(store_io_of(next));
+}
+
 bool page_io_take_bounce(struct page_io *p)
 {
         struct page_port *port = p->port;
 
-        if (port->free_bounce) {
-                p->bounce = port->free_bounce;
-                port->free_bounce = p->bounce->next;
-                p->bounce->n = p->bounce->sent = 0;
+        p->bounce = page_port_bounce(port);
+        if (p->bounce)
                 return true;
-        }
         p->next_waiting = NULL;
         if (port->waiting)
                 port->last_waiting->next_waiting = p;
@@ -100,19 +122,11 @@ bool page_io_take_bounce(struct page_io *p)
 
 void page_io_put_bounce(struct page_io *p)
 {
-        struct page_port *port = p->port;
-        struct page_io *next = port->waiting;
+        struct bounce *b = p->bounce;
 
-        if (!p->bounce)
-                return;
-        p->bounce->next = port->free_bounce;
-        port->free_bounce = p->bounce;
         p->bounce = NULL;
-        if (!next)
-                return;
-        port->waiting = next->next_waiting;
-        page_io_take_bounce(next);
-        page_io_go_on_later(store_io_of(next));
+        if (b)
+                page_port_bounce_free(p->port, b);
 }
 
 void page_io_move(struct page_io *p, uint64_t at, uint32_t units, void *memory, int buffer, medium_done_fn done)

@@ -9,6 +9,7 @@
 #include "store/codec.h"
 #include "store/medium.h"
 #include "store/page-store-internal.h"
+#include "store/ram.h"
 #include "store/seal.h"
 
 #define BOUNCE_PAGES 64u
@@ -31,6 +32,17 @@ struct bounce {
         struct bounce_page v[BOUNCE_PAGES];
 };
 
+/* Packed pages of an owner that are being written back. */
+struct page_back {
+        struct medium_io medium;
+        struct store_owner *owner;
+        struct bounce *bounce;
+        struct ram_old old[BOUNCE_PAGES]; /* of the pages in the bounce */
+        uint32_t run;                     /* of them: under way */
+        unsigned part;
+        uint64_t again_at; /* ns: not before; it has failed */
+};
+
 struct page_port {
         struct store_port base;
         struct medium_port *medium[SPREAD_MOST];
@@ -40,6 +52,7 @@ struct page_port {
         int buffer; /* index of the registered buffer that they are in, -1: not registered */
         struct bounce *bounces;
         struct bounce *free_bounce;
+        struct page_back back;                  /* owner is NULL: nothing is written back */
         struct page_io *waiting, *last_waiting; /* for a bounce, in order; the last means nothing without a first */
 };
 
@@ -99,6 +112,35 @@ void page_io_put_bounce(struct page_io *p);
 
 /* Starts an I/O of the medium between `memory` and unit `at` of medium p->part. */
 void page_io_move(struct page_io *p, uint64_t at, uint32_t units, void *memory, int buffer, medium_done_fn done);
+
+/* Takes a bounce, if there is a free one, and gives it back. */
+struct bounce *page_port_bounce(struct page_port *port);
+void page_port_bounce_free(struct page_port *port, struct bounce *b);
+
+/* What a page of an owner is sealed with and padded to, at the end of what is in a bounce. 0 or a negative errno. */
+int page_port_add(struct page_port *port, struct bounce *b, const struct store_owner *owner, store_loc loc,
+                  size_t bytes, enum codec codec);
+
+/* A part of a bounce that goes to adjacent units. */
+struct bounce_part {
+        uint32_t pages;
+        unsigned medium;
+        uint64_t at; /* unit */
+        uint32_t units;
+        char *memory;
+};
+
+/*
+ * Finds room for what is in the bounce and was not sent: for as many of its pages as go in one piece, which are in
+ * *part then, and know their places. `promised`: as page_store_take(). False: not even for one.
+ */
+bool page_port_find(struct page_port *port, struct bounce *b, bool promised, struct bounce_part *part);
+
+/* Writes some of the oldest packed pages of the owner back, unless others are being written back by the port. */
+void page_back_start(struct page_port *port, struct store_owner *owner);
+
+/* The same, if they take almost as much memory as they may. */
+void page_back_look(struct page_port *port, struct store_owner *owner);
 
 /* Goes on with a write or read at page `next`, until it is over. */
 void page_write_on(struct store_io *io);

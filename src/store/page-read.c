@@ -122,6 +122,30 @@ static void read_packed(struct store_io *io, const struct place *place, uint32_t
         page_io_move(p, place->at, units, b->memory, p->port->buffer, on_read);
 }
 
+/* Gets page `next` from memory. 0, -EBADMSG, or -ENOENT: it is not there any more. */
+static int get(struct store_io *io, const struct place *place)
+{
+        struct page_io *p = page_io_of(io);
+        struct page_store *s = page_store_of_port(p->port);
+        char *page = page_io_memory(io, p->next), packed[STORE_PAGE];
+        store_loc loc = io->loc + p->next;
+        int bytes;
+
+        assert(place->kind == PLACE_FILLED || place->kind == PLACE_RAM);
+        if (place->kind == PLACE_FILLED) {
+                codec_fill(page, place->at);
+                return 0;
+        }
+        bytes = ram_get(s->ram, (const struct ram_object *)(uintptr_t)place->at, loc, packed);
+        if (bytes < 0)
+                return bytes;
+        if (codec_unpack(p->port->codec, place->codec, packed, (size_t)bytes, page) == 0 &&
+            checksums_check(s->sums, loc, page, 1) == 1)
+                return 0;
+        atomic_fetch_add_explicit(&s->mismatches, 1, memory_order_relaxed);
+        return -EBADMSG;
+}
+
 void page_read_on(struct store_io *io)
 {
         struct page_io *p = page_io_of(io);
@@ -132,17 +156,24 @@ void page_read_on(struct store_io *io)
         if (n > BOUNCE_PAGES)
                 n = BOUNCE_PAGES;
         page_store_look(s, io->loc + p->next, n, place);
-        for (; i < n && place[i].kind == PLACE_FILLED; i++, p->next++)
-                codec_fill(page_io_memory(io, p->next), place[i].at);
+        for (; i < n && place[i].kind != PLACE_MEDIUM; i++, p->next++) {
+                int r = get(io, &place[i]);
+
+                if (r == -ENOENT) /* written back, since it was looked at */
+                        break;
+                if (r < 0) {
+                        page_io_end_later(io, r);
+                        return;
+                }
+        }
         if (p->next == io->pages) {
                 page_io_end_later(io, 0);
                 return;
         }
-        if (i == n) {
+        if (i == n || place[i].kind != PLACE_MEDIUM) {
                 page_io_go_on_later(io);
                 return;
         }
-        assert(place[i].kind == PLACE_MEDIUM);
         io->tier = STORE_DISK;
         p->part = place[i].medium;
         p->run = adjacent(s, &place[i], n - i, &units);

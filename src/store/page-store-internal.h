@@ -33,6 +33,7 @@ struct page_store {
         struct checksums *sums; /* of what each location's page was */
         struct seal_keys *keys; /* NULL: nothing is encrypted */
         struct seal *seals;     /* of each location whose place says so; NULL: nothing is encrypted */
+        struct ram *ram;        /* NULL: there is no tier in memory */
 
         pthread_mutex_t lock; /* of what follows; nothing else is locked while it is held, but the keys */
         struct place *place;  /* of each location */
@@ -50,7 +51,10 @@ struct store_owner {
         struct page_store *store;
         struct codec_choice codec;
         bool sealed;
-        uint32_t key; /* where sealed */
+        uint32_t key;          /* where sealed */
+        struct ram_owner *ram; /* NULL: nothing stays in memory */
+        uint64_t ram_limit;    /* bytes */
+        bool back;             /* some of it is being written back */
 };
 
 static inline struct page_store *page_store_of(struct store *store)
@@ -59,13 +63,17 @@ static inline struct page_store *page_store_of(struct store *store)
 }
 
 /*
- * For a port: adjacent units for up to n pages, units[i] for page i (NULL: as many as a page has), out of what was
- * promised. Returns for how many pages, from the first on; 0: not even for one.
+ * For a port: adjacent units for up to n pages, units[i] for page i (NULL: as many as a page has): out of what was
+ * promised to their locations, or of what is free beyond all promises. Returns for how many pages, from the first on;
+ * 0: not even for one.
  */
-uint32_t page_store_take(struct page_store *s, const uint8_t *units, uint32_t n, uint64_t now, unsigned *medium,
-                         uint64_t *at);
+uint32_t page_store_take(struct page_store *s, const uint8_t *units, uint32_t n, bool promised, uint64_t now,
+                         unsigned *medium, uint64_t *at);
 
-/* Gives back what page_store_take() gave for n pages, `units` in all: a write of it has failed at `now` (ns). */
+/*
+ * Gives back what page_store_take() gave for n pages (0 if they were not promised), `units` in all: a write of it has
+ * failed at `now` (ns).
+ */
 void page_store_give_back(struct page_store *s, uint32_t n, uint64_t now, unsigned medium, uint64_t at, uint32_t units);
 
 /*
@@ -73,6 +81,13 @@ void page_store_give_back(struct page_store *s, uint32_t n, uint64_t now, unsign
  * Where the place is sealed, the seal is kept, and its key gets one more reference.
  */
 void page_store_settle(struct page_store *s, store_loc loc, const struct place *place, const struct seal *seal);
+
+/*
+ * The page of a location that is in memory was written back, to units that were taken for it. False: it was freed
+ * meanwhile, or the location is another page's; then the units are given back.
+ */
+bool page_store_move(struct page_store *s, store_loc loc, const void *object, const struct place *place,
+                     const struct seal *seal);
 
 /* Copies the places of n adjacent locations. */
 void page_store_look(struct page_store *s, store_loc first, uint32_t n, struct place *out);

@@ -4,6 +4,7 @@
  * it was (checksum), and how many references it has (slot-map).
  *
  *   page-store   which locations are free, and which units of the media (spread)
+ *   page-back    writes packed pages back that were kept in memory (ram)
  *   page-port    moves pages, one port a worker
  *   medium-*     moves bytes
  *
@@ -24,8 +25,10 @@
 #include "store/checksum.h"
 #include "store/medium.h"
 #include "store/page-store-internal.h"
+#include "store/ram.h"
 #include "store/seal.h"
 #include "store/slot-map.h"
+#include "store/unit-map.h"
 #include "util/error.h"
 
 static uint32_t units_of(const struct page_store *s, const struct place *p)
@@ -82,6 +85,8 @@ static void vacate(struct page_store *s, store_loc loc, struct freed *f)
                 seal_key_unref(s->keys, s->seals[loc].key, 1);
         if (p.kind == PLACE_NONE)
                 s->promised -= s->per_page;
+        if (p.kind == PLACE_RAM)
+                ram_drop(s->ram, (struct ram_object *)(uintptr_t)p.at);
         if (p.kind != PLACE_MEDIUM)
                 return;
         if (!f->units || f->medium != p.medium || f->at + f->units != p.at) {
@@ -115,19 +120,21 @@ static uint32_t fitting(const struct page_store *s, const uint8_t *units, uint32
         return i;
 }
 
-uint32_t page_store_take(struct page_store *s, const uint8_t *units, uint32_t n, uint64_t now, unsigned *medium,
-                         uint64_t *at)
+uint32_t page_store_take(struct page_store *s, const uint8_t *units, uint32_t n, bool promised, uint64_t now,
+                         unsigned *medium, uint64_t *at)
 {
-        uint32_t all = 0, got, pages, taken;
+        uint32_t all = 0, got, pages = 0, taken;
 
         for (uint32_t i = 0; i < n; i++)
                 all += units ? units[i] : s->per_page;
         pthread_mutex_lock(&s->lock);
-        got = spread_alloc(&s->spread, all, units ? units[0] : s->per_page, now, medium, at);
-        pages = fitting(s, units, n, got, &taken);
-        if (taken < got)
-                spread_free(&s->spread, *medium, *at + taken, got - taken);
-        s->promised -= (uint64_t)pages * s->per_page;
+        if (promised || spread_available(&s->spread) >= s->promised + all) {
+                got = spread_alloc(&s->spread, all, units ? units[0] : s->per_page, now, medium, at);
+                pages = fitting(s, units, n, got, &taken);
+                if (taken < got)
+                        spread_free(&s->spread, *medium, *at + taken, got - taken);
+                s->promised -= promised ? (uint64_t)pages * s->per_page : 0;
+        }
         pthread_mutex_unlock(&s->lock);
         return pages;
 }
@@ -155,6 +162,28 @@ void page_store_settle(struct page_store *s, store_loc loc, const struct place *
         pthread_mutex_unlock(&s->lock);
 }
 
+bool page_store_move(struct page_store *s, store_loc loc, const void *object, const struct place *place,
+                     const struct seal *seal)
+{
+        struct place *p = &s->place[loc];
+        bool same;
+
+        pthread_mutex_lock(&s->lock);
+        same = p->kind == PLACE_RAM && p->at == (uintptr_t)object;
+        if (same) {
+                ram_drop(s->ram, (struct ram_object *)(uintptr_t)p->at);
+                *p = *place;
+                if (place->sealed) {
+                        seal_key_ref(s->keys, seal->key, 1);
+                        s->seals[loc] = *seal;
+                }
+        } else {
+                spread_free(&s->spread, place->medium, place->at, units_of(s, place));
+        }
+        pthread_mutex_unlock(&s->lock);
+        return same;
+}
+
 void page_store_look(struct page_store *s, store_loc first, uint32_t n, struct place *out)
 {
         pthread_mutex_lock(&s->lock);
@@ -171,18 +200,22 @@ static void page_store_stats(struct store *store, struct store_stats *out)
 {
         struct page_store *s = page_store_of(store);
         uint64_t capacity = 0, used = 0;
+        struct ram_stats ram = { 0 };
 
+        if (s->ram)
+                ram_stats(s->ram, &ram);
         pthread_mutex_lock(&s->lock);
         for (unsigned i = 0; i < s->spread.n; i++) {
                 const struct spread_part *p = &s->spread.part[i];
 
                 capacity += p->medium->units * p->medium->unit;
-                used += (p->medium->units - slot_map_available(p->map)) * p->medium->unit;
+                used += (p->medium->units - unit_map_available(p->map)) * p->medium->unit;
         }
         pthread_mutex_unlock(&s->lock);
         *out = (struct store_stats){
                 .disk_capacity_bytes = capacity,
                 .disk_bytes = used,
+                .ram_bytes = ram.bytes,
                 .reads = count_of(&s->reads.ios),
                 .writes = count_of(&s->writes.ios),
                 .read_pages = count_of(&s->reads.pages),
@@ -207,6 +240,11 @@ static int page_store_owner_new(struct store *store, const struct store_owner_co
         o->codec = config->codec;
         o->sealed = config->sealed && s->keys;
         r = o->sealed ? seal_key_new(s->keys, &o->key) : 0;
+        if (r == 0 && config->ram && s->ram) {
+                r = ram_owner_new(s->ram, 0, &o->ram);
+                if (r < 0 && o->sealed)
+                        seal_key_unref(s->keys, o->key, 1);
+        }
         if (r < 0) {
                 free(o);
                 return r;
@@ -217,9 +255,32 @@ static int page_store_owner_new(struct store *store, const struct store_owner_co
 
 static void page_store_owner_free(struct store *store, struct store_owner *o)
 {
+        assert(!o->back);
+        if (o->ram)
+                ram_owner_end(o->ram);
         if (o->sealed)
                 seal_key_unref(page_store_of(store)->keys, o->key, 1);
         free(o);
+}
+
+static void page_store_owner_limit(struct store *store, struct store_owner *o, uint64_t bytes)
+{
+        (void)store;
+        o->ram_limit = bytes;
+        if (o->ram)
+                ram_owner_limit(o->ram, bytes);
+}
+
+static uint64_t page_store_owner_ram(struct store *store, struct store_owner *o)
+{
+        (void)store;
+        return o->ram ? ram_owner_bytes(o->ram) : 0;
+}
+
+static bool page_store_owner_busy(struct store *store, struct store_owner *o)
+{
+        (void)store;
+        return o->back;
 }
 
 /* Memory for a table that is touched where it is used: of a large store much may never be. The daemon's is locked. */
@@ -244,6 +305,8 @@ static void clear(struct page_store *s)
         table_free(s->seals, s->n * sizeof(*s->seals));
         checksums_free(s->sums);
         seal_keys_free(s->keys);
+        if (s->ram)
+                ram_free(s->ram);
         pthread_mutex_destroy(&s->lock);
         free(s);
 }
@@ -273,6 +336,9 @@ static const struct store_ops page_store_ops = {
         .stats = page_store_stats,
         .owner_new = page_store_owner_new,
         .owner_free = page_store_owner_free,
+        .owner_limit = page_store_owner_limit,
+        .owner_ram = page_store_owner_ram,
+        .owner_busy = page_store_owner_busy,
 };
 
 static int make_seals(struct page_store *s)
@@ -286,6 +352,7 @@ static int set_up(struct page_store *s, const struct page_store_config *config, 
 {
         int r = 0;
 
+        s->packs = config->packs || config->seals;
         for (unsigned i = 0; i < n; i++)
                 if (media[i].medium->unit > s->unit)
                         s->unit = media[i].medium->unit;
@@ -293,9 +360,11 @@ static int set_up(struct page_store *s, const struct page_store_config *config, 
                 medium_coarsen(media[i].medium, s->unit);
                 r = spread_add(&s->spread, media[i].medium, media[i].weight);
         }
-        s->packs = config->packs || config->seals;
         s->per_page = STORE_PAGE / s->unit;
-        s->n = spread_units(&s->spread);
+        /* What is in memory, or a word over and over, takes no units. */
+        s->n = spread_units(&s->spread) * (s->packs && s->unit == STORE_PAGE ? 4 : 1);
+        if (s->n > PAGE_STORE_MOST)
+                s->n = PAGE_STORE_MOST;
         if (r == 0)
                 r = slot_map_new(s->n, &s->map);
         if (r == 0)
@@ -304,6 +373,8 @@ static int set_up(struct page_store *s, const struct page_store_config *config, 
                 r = checksums_new(s->n, &s->sums);
         if (r == 0 && config->seals)
                 r = make_seals(s);
+        if (r == 0 && config->ram)
+                r = ram_new(UINT64_MAX, &s->ram);
         return r;
 }
 

@@ -21,6 +21,7 @@ struct page_store_medium {
 struct page_store_config {
         bool packs; /* codecs */
         bool seals; /* encryption */
+        bool ram;   /* a tier in memory; wants `packs` */
 };
 
 /*

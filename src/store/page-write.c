@@ -6,7 +6,8 @@
  *     packed:  [up to BOUNCE_PAGES pages, each packed and sealed -> units for as many as go in one piece -> written ->
  *              places]...
  *
- * A page that is one word over and over needs no bytes. One that does not get smaller by a unit goes as it is. Packing
+ * A page that is one word over and over needs no bytes. One that packs well stays in memory, where its owner has room
+ * for it. One that does not get smaller by a unit goes as it is. Packing
  * takes microseconds a page, for which the faults of other clients of this worker wait: so it is done a few pages a
  * turn.
  *
@@ -22,6 +23,9 @@
 
 /* Pages that are packed in one turn of the loop: some 20 to 200 us of lz4 or zstd. */
 #define SLICE 8u
+
+/* A page that packs worse than that does not stay in memory. */
+#define RAM_BYTES 3072u
 
 static bool is_packed(const struct store_io *io)
 {
@@ -81,7 +85,7 @@ static void write_plain(struct store_io *io)
         }
         for (end = p->next + 1; end < io->pages && !codec_filled(page_io_memory(io, end), &word);)
                 end++;
-        p->run = page_store_take(s, NULL, end - p->next, loop_now(p->port->base.loop), &p->part, &at);
+        p->run = page_store_take(s, NULL, end - p->next, true, loop_now(p->port->base.loop), &p->part, &at);
         if (!p->run) {
                 page_io_end_later(io, -ENOSPC);
                 return;
@@ -92,39 +96,67 @@ static void write_plain(struct store_io *io)
 
 /* ---- packed pages, from a bounce ---- */
 
-/* Packs a page to the end of what is in the bounce. 0 or a negative errno. */
+int page_port_add(struct page_port *port, struct bounce *b, const struct store_owner *owner, store_loc loc,
+                  size_t bytes, enum codec codec)
+{
+        struct page_store *s = page_store_of_port(port);
+        struct bounce_page *v = &b->v[b->n];
+        char *out = b->memory + (size_t)b->units * s->unit;
+
+        v->place = (struct place){
+                .bytes = (uint16_t)bytes, .kind = PLACE_MEDIUM, .codec = (uint8_t)codec, .sealed = owner->sealed
+        };
+        if (owner->sealed) {
+                int r = seal_close(port->seal, owner->key, loc, out, bytes, out, &v->seal);
+
+                if (r < 0)
+                        return r;
+        }
+        v->units = (uint8_t)((bytes + s->unit - 1) / s->unit);
+        memset(out + bytes, 0, (size_t)v->units * s->unit - bytes);
+        b->n++;
+        b->units += v->units;
+        return 0;
+}
+
+/* The most that a packed page may have to be worth it, by where it can go. */
+static size_t most_of(const struct page_store *s, const struct store_owner *owner)
+{
+        if (owner->codec.codec == CODEC_NONE)
+                return 0;
+        if (s->unit < STORE_PAGE)
+                return STORE_PAGE - s->unit;
+        return owner->ram ? RAM_BYTES : 0;
+}
+
+/* Packs a page, to memory or to the end of what is in the bounce. 0 or a negative errno. */
 static int pack(struct store_io *io, uint32_t page)
 {
         struct page_io *p = page_io_of(io);
         struct page_store *s = page_store_of_port(p->port);
         const struct store_owner *owner = io->owner;
         struct bounce *b = p->bounce;
-        struct bounce_page *v = &b->v[b->n];
         const char *memory = page_io_memory(io, page);
         char *out = b->memory + (size_t)b->units * s->unit;
-        size_t bytes = 0;
+        size_t most = most_of(s, owner), bytes = 0;
 
         checksums_set(s->sums, io->loc + page, memory, 1);
-        *v = (struct bounce_page){ .page = page, .place = { .kind = PLACE_MEDIUM, .sealed = owner->sealed } };
-        if (owner->codec.codec != CODEC_NONE && s->unit < STORE_PAGE)
-                bytes = codec_pack(p->port->codec, &owner->codec, memory, out, STORE_PAGE - s->unit);
-        v->place.codec = (uint8_t)(bytes ? owner->codec.codec : CODEC_NONE);
-        if (!bytes) {
-                bytes = STORE_PAGE;
-                memcpy(out, memory, bytes);
-        }
-        if (owner->sealed) {
-                int r = seal_close(p->port->seal, owner->key, io->loc + page, out, bytes, out, &v->seal);
+        if (most)
+                bytes = codec_pack(p->port->codec, &owner->codec, memory, out, most);
+        if (bytes && bytes <= RAM_BYTES && owner->ram) {
+                struct place place = { .bytes = (uint16_t)bytes, .kind = PLACE_RAM, .codec = owner->codec.codec };
 
-                if (r < 0)
-                        return r;
+                place.at = (uintptr_t)ram_put(owner->ram, io->loc + page, (uint32_t)bytes, out);
+                if (place.at) {
+                        page_store_settle(s, io->loc + page, &place, NULL);
+                        return 0;
+                }
         }
-        v->place.bytes = (uint16_t)bytes;
-        v->units = (uint8_t)((bytes + s->unit - 1) / s->unit);
-        memset(out + bytes, 0, (size_t)v->units * s->unit - bytes);
-        b->n++;
-        b->units += v->units;
-        return 0;
+        if (!bytes)
+                memcpy(out, memory, STORE_PAGE);
+        b->v[b->n].page = page;
+        return page_port_add(p->port, b, owner, io->loc + page, bytes ? bytes : STORE_PAGE,
+                             bytes ? owner->codec.codec : CODEC_NONE);
 }
 
 static void write_bounce(struct store_io *io);
@@ -152,31 +184,39 @@ static void on_packed_written(struct medium_io *m, int result)
                 page_io_end(io, 0);
 }
 
-/* Writes what is in the bounce, as much of it as there is room for in one piece. */
-static void write_bounce(struct store_io *io)
+bool page_port_find(struct page_port *port, struct bounce *b, bool promised, struct bounce_part *part)
 {
-        struct page_io *p = page_io_of(io);
-        struct page_store *s = page_store_of_port(p->port);
-        struct bounce *b = p->bounce;
+        struct page_store *s = page_store_of_port(port);
+        uint64_t now = loop_now(port->base.loop);
         uint8_t units[BOUNCE_PAGES];
-        uint32_t skip = 0, n = 0;
-        uint64_t at;
+        uint32_t skip = 0, n = b->n - b->sent;
 
         for (uint32_t i = 0; i < b->sent; i++)
                 skip += b->v[i].units;
-        for (uint32_t i = b->sent; i < b->n; i++)
-                units[i - b->sent] = b->v[i].units;
-        p->run = page_store_take(s, units, b->n - b->sent, loop_now(p->port->base.loop), &p->part, &at);
-        if (!p->run) {
+        for (uint32_t i = 0; i < n; i++)
+                units[i] = b->v[b->sent + i].units;
+        *part = (struct bounce_part){ .memory = b->memory + (size_t)skip * s->unit };
+        part->pages = page_store_take(s, units, n, promised, now, &part->medium, &part->at);
+        for (uint32_t i = b->sent; i < b->sent + part->pages; i++) {
+                b->v[i].place.at = part->at + part->units;
+                b->v[i].place.medium = (uint8_t)part->medium;
+                part->units += b->v[i].units;
+        }
+        return part->pages > 0;
+}
+
+static void write_bounce(struct store_io *io)
+{
+        struct page_io *p = page_io_of(io);
+        struct bounce_part part;
+
+        if (!page_port_find(p->port, p->bounce, true, &part)) {
                 page_io_end_later(io, -ENOSPC);
                 return;
         }
-        for (uint32_t i = b->sent; i < b->sent + p->run; i++) {
-                b->v[i].place.at = at + n;
-                b->v[i].place.medium = (uint8_t)p->part;
-                n += b->v[i].units;
-        }
-        page_io_move(p, at, n, b->memory + (size_t)skip * s->unit, p->port->buffer, on_packed_written);
+        p->run = part.pages;
+        p->part = part.medium;
+        page_io_move(p, part.at, part.units, part.memory, p->port->buffer, on_packed_written);
 }
 
 static void write_packed(struct store_io *io)
@@ -201,6 +241,7 @@ static void write_packed(struct store_io *io)
                 write_bounce(io);
         else
                 page_io_end_later(io, 0);
+        page_back_look(p->port, io->owner);
 }
 
 void page_write_on(struct store_io *io)

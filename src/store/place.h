@@ -10,6 +10,7 @@ enum place_kind {
         PLACE_NONE = 0, /* the location is free, or its page was not written yet */
         PLACE_MEDIUM,   /* in whole units from unit `at` on, of medium number `medium` */
         PLACE_FILLED,   /* nowhere: it is the word `at`, of 8 bytes, over and over */
+        PLACE_RAM,      /* in memory: `at` is the address of its ram_object */
 };
 
 struct place {

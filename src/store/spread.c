@@ -10,7 +10,7 @@
 #include <stdbool.h>
 
 #include "store/medium.h"
-#include "store/slot-map.h"
+#include "store/unit-map.h"
 
 #define DOUBT_NS UINT64_C(2000000000)
 
@@ -22,7 +22,7 @@ int spread_add(struct spread *s, struct medium *medium, unsigned weight)
         if (s->n == SPREAD_MOST)
                 return -ENOSPC;
         *p = (struct spread_part){ .medium = medium, .weight = weight };
-        r = slot_map_new(medium->units, &p->map);
+        r = unit_map_new(medium->units, &p->map);
         if (r < 0)
                 return r;
         s->n++;
@@ -33,7 +33,7 @@ int spread_add(struct spread *s, struct medium *medium, unsigned weight)
 void spread_clear(struct spread *s)
 {
         while (s->n)
-                slot_map_free(s->part[--s->n].map);
+                unit_map_free(s->part[--s->n].map);
         s->weights = 0;
 }
 
@@ -50,7 +50,7 @@ static unsigned choose(const struct spread *s, uint32_t least, uint64_t now, uns
         for (unsigned i = 0; i < s->n; i++) {
                 const struct spread_part *p = &s->part[i];
 
-                if (tried >> i & 1 || slot_map_available(p->map) < least)
+                if (tried >> i & 1 || unit_map_available(p->map) < least)
                         continue;
                 if (best == SPREAD_MOST || is_doubtful(p, now) < is_doubtful(&s->part[best], now) ||
                     (is_doubtful(p, now) == is_doubtful(&s->part[best], now) && p->credit > s->part[best].credit))
@@ -78,20 +78,20 @@ uint32_t spread_alloc(struct spread *s, uint32_t units, uint32_t least, uint64_t
 
                 if (i == SPREAD_MOST)
                         return 0;
-                got = slot_map_alloc(s->part[i].map, units, at);
+                got = unit_map_alloc(s->part[i].map, units, at);
                 if (got >= least) {
                         charge(s, i, got);
                         *part = i;
                         return got;
                 }
-                slot_map_unref(s->part[i].map, *at, got);
+                unit_map_release(s->part[i].map, *at, got);
                 tried |= 1u << i;
         }
 }
 
 void spread_free(struct spread *s, unsigned part, uint64_t at, uint32_t units)
 {
-        slot_map_unref(s->part[part].map, at, units);
+        unit_map_release(s->part[part].map, at, units);
 }
 
 void spread_doubt(struct spread *s, unsigned part, uint64_t now)
@@ -104,7 +104,7 @@ uint64_t spread_units(const struct spread *s)
         uint64_t units = 0;
 
         for (unsigned i = 0; i < s->n; i++)
-                units += slot_map_slots(s->part[i].map);
+                units += s->part[i].medium->units;
         return units;
 }
 
@@ -113,6 +113,6 @@ uint64_t spread_available(const struct spread *s)
         uint64_t units = 0;
 
         for (unsigned i = 0; i < s->n; i++)
-                units += slot_map_available(s->part[i].map);
+                units += unit_map_available(s->part[i].map);
         return units;
 }

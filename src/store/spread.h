@@ -8,12 +8,12 @@
 #define SPREAD_WEIGHT 1000u /* the largest weight */
 
 struct medium;
-struct slot_map;
+struct unit_map;
 
 /* One of the media: which of its units are free, and how it stands in turn. */
 struct spread_part {
         struct medium *medium;
-        struct slot_map *map;
+        struct unit_map *map;
         unsigned weight;         /* from 1 to SPREAD_WEIGHT */
         int64_t credit;          /* units, times the sum of all weights */
         uint64_t doubtful_until; /* ns, CLOCK_MONOTONIC: a write to it has failed of late; 0: none */

@@ -69,6 +69,7 @@ struct store_stats {
 struct store_owner_config {
         struct codec_choice codec;
         bool sealed; /* encrypted, with a key of the owner's own */
+        bool ram;    /* packed pages may stay in memory, up to what store_owner_limit() says */
 };
 
 struct store_ops {
@@ -82,6 +83,9 @@ struct store_ops {
         void (*stats)(struct store *store, struct store_stats *out);
         int (*owner_new)(struct store *store, const struct store_owner_config *config, struct store_owner **out);
         void (*owner_free)(struct store *store, struct store_owner *owner);
+        void (*owner_limit)(struct store *store, struct store_owner *owner, uint64_t bytes);
+        uint64_t (*owner_ram)(struct store *store, struct store_owner *owner);
+        bool (*owner_busy)(struct store *store, struct store_owner *owner);
 };
 
 /* Every kind of store begins with this. */
@@ -145,6 +149,9 @@ static inline void store_stats(struct store *s, struct store_stats *out)
  * Somebody whose pages are written: a client. What they are kept like follows from the configuration, as far as the
  * store was made for it. Returns 0 (*out can be NULL, which is an owner like any other) or a negative errno. The owner
  * is freed when none of its writes is under way; pages of it that are shared stay.
+ *
+ * limit: how many bytes its packed pages may take in memory. ram: how many they take. busy: whether some of them are
+ * being written back, so that it cannot be freed yet.
  */
 static inline int store_owner_new(struct store *s, const struct store_owner_config *config, struct store_owner **out)
 {
@@ -156,6 +163,22 @@ static inline void store_owner_free(struct store *s, struct store_owner *owner)
 {
         if (owner)
                 s->ops->owner_free(s, owner);
+}
+
+static inline void store_owner_limit(struct store *s, struct store_owner *owner, uint64_t bytes)
+{
+        if (owner)
+                s->ops->owner_limit(s, owner, bytes);
+}
+
+static inline uint64_t store_owner_ram(struct store *s, struct store_owner *owner)
+{
+        return owner ? s->ops->owner_ram(s, owner) : 0;
+}
+
+static inline bool store_owner_busy(struct store *s, struct store_owner *owner)
+{
+        return owner && s->ops->owner_busy(s, owner);
 }
 
 static inline void store_destroy(struct store *s)

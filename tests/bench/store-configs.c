@@ -2,6 +2,8 @@
 /* The one place where the benchmark opens a store. */
 #include "store-configs.h"
 
+#include <string.h>
+
 #include "store-ways.h"
 #include "store/medium-file.h"
 #include "store/medium.h"
@@ -15,12 +17,13 @@ const struct store_config store_configs[] = {
         { .name = "zstd:3", .codec = "zstd:3", .tier = "disk" },
         { .name = "none", .codec = "none", .tier = "disk", .encrypted = true },
         { .name = "lz4", .codec = "lz4", .tier = "disk", .encrypted = true },
+        { .name = "lz4", .codec = "lz4", .tier = "ram" },
         { 0 },
 };
 
 struct store_owner_config store_config_owner(const struct store_config *config)
 {
-        struct store_owner_config owner = { .sealed = config->encrypted };
+        struct store_owner_config owner = { .sealed = config->encrypted, .ram = strcmp(config->tier, "ram") == 0 };
         struct error e = { 0 };
 
         if (codec_parse(config->codec, &owner.codec, &e) < 0)
@@ -38,7 +41,9 @@ struct store *store_config_open(const struct store_config *config, const char *p
                 .unit = packs ? STORE_SECTOR : STORE_PAGE,
                 .unlink_on_close = true,
         };
-        struct page_store_config store_config = { .packs = packs, .seals = config->encrypted };
+        struct page_store_config store_config = { .packs = packs,
+                                                  .seals = config->encrypted,
+                                                  .ram = store_config_owner(config).ram };
         struct page_store_medium medium = { .weight = 1 };
         struct store *store = NULL;
         struct error e = { 0 };

@@ -334,6 +334,7 @@ void bench_open(struct bench *b, struct store *store, const struct store_owner_c
                 bench_fail(e.text, 0);
         check("port", store_port_open(store, b->loop, &b->port));
         check("owner", store_owner_new(store, owner, &b->owner));
+        store_owner_limit(store, b->owner, UINT64_MAX); /* all that packs stays in memory, where there is such a tier */
         check("buffer",
               b->source_buffer = loop_register_buffer(b->loop, (void *)b->source, (size_t)pages * STORE_PAGE));
         check("buffer",

@@ -48,7 +48,8 @@ kept() {
         wait_for 30 is_written
         read -r pages bytes < <(stored)
         in_file=$(tags 5ca1ab1e)
-        echo "$pages bytes of pages take $bytes in the store, $in_file pages can be read in its file"
+        in_memory=$("$VMPAGERCTL" stats --json | jq .store.ram_bytes)
+        echo "$pages bytes of pages take $bytes in the store and $in_memory in memory, $in_file can be read in the file"
         echo >go
         wait "$tagged" || fail "$name: exit status $?: $(cat out err)"
         check_eq "right pages" "$(value_of out right)" $((64 * 256))
@@ -65,6 +66,9 @@ check_num "bytes of lz4" $((bytes * 5 / 4)) -lt "$pages"
 kept "zstd, encrypted" "codec = zstd:1" "encrypt = yes"
 check_num "bytes of zstd" $((bytes * 2)) -lt "$pages"
 check_eq "pages that can be read" "$in_file" 0
+kept "lz4, in memory" "codec = lz4" "[class default]" "ram = 50%"
+check_num "bytes in memory" "$in_memory" -gt $((4 << 20))
+check_num "faults answered from memory" "$(total stats.json .faults.ram)" -gt 0
 kept encrypted "encrypt = yes"
 check_eq "pages that can be read" "$in_file" 0
 check_num "bytes" "$bytes" -ge "$pages"

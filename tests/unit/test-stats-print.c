@@ -26,7 +26,7 @@ START_TEST(test_full)
         char *text = shown("{\"version\":\"1.2\",\"tracker\":\"standby\",\"probes\":null,"
                            "\"store\":{\"ram_bytes\":null,\"disk_bytes\":1048576,\"disk_capacity_bytes\":4194304},"
                            "\"clients\":[{\"pid\":42,\"comm\":\"prog\",\"limit_bytes\":268435456,"
-                           "\"resident_bytes\":0,\"peak_resident_bytes\":1024,\"stored_pages\":256,\"ram_pages\":null,"
+                           "\"resident_bytes\":0,\"peak_resident_bytes\":1024,\"stored_pages\":256,\"ram_bytes\":null,"
                            "\"evicted_pages\":7,\"written_pages\":6,\"clean_evictions\":null,\"prefetched_pages\":64,"
                            "\"prefetch_hits\":48,\"prefetch_wasted\":4,\"poisoned_pages\":0,"
                            "\"faults\":{\"total\":8,\"zero\":2,\"standby\":1,\"ram\":null,\"disk\":5},"

@@ -186,7 +186,7 @@ static void print_client(FILE *to, struct json_object *c)
         fprintf(to, "  memory     limit %s  resident %s  peak %s\n", limit(c, "limit_bytes").s,
                 bytes(c, "resident_bytes").s, bytes(c, "peak_resident_bytes").s);
         fprintf(to, "  pages      stored %s  in memory %s  evicted %s  written %s\n", pages(c, "stored_pages").s,
-                count(c, "ram_pages").s, count(c, "evicted_pages").s, count(c, "written_pages").s);
+                bytes(c, "ram_bytes").s, count(c, "evicted_pages").s, count(c, "written_pages").s);
         fprintf(to, "             evicted clean %s  prefetched %s  of these used %s  wasted %s\n",
                 count(c, "clean_evictions").s, count(c, "prefetched_pages").s, count(c, "prefetch_hits").s,
                 count(c, "prefetch_wasted").s);
