@@ -68,6 +68,11 @@ total() {
         json "$1" "[.clients[] | $2] | add"
 }
 
+# The pages that all programs in a file of statistics got back from the store: those they waited for, and what came along.
+fetched() {
+        total "$1" '(.faults.disk + .prefetched_pages)'
+}
+
 # Ends a process that this test started, and waits until it is gone.
 end_process() {
         kill -s "${2:-TERM}" "$1"

@@ -68,5 +68,5 @@ check_eq "the digest" "$digest" "$native"
 jq -c '.clients[0] | {peak_resident_bytes, evicted_pages, faults, service_us}' stats.json
 check_num "peak" "$(json stats.json '.clients[0].peak_resident_bytes')" -le $((288 << 20))
 check_num "evicted pages" "$(json stats.json '.clients[0].evicted_pages')" -ge $((400 * 256))
-check_num "faults from disk" "$(json stats.json '.clients[0].faults.disk')" -ge 100000
+check_num "pages read from disk" "$(fetched stats.json)" -ge 100000
 check_num "poisoned pages" "$(json stats.json '.clients[0].poisoned_pages')" -eq 0

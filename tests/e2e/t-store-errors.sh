@@ -8,12 +8,13 @@ cd "$TESTDIR"
 
 PAGES=$((64 * 256))
 
-# with FAULTPOINTS: a daemon that has them.
+# with FAULTPOINTS [READAHEAD]: a daemon that has them.
 with() {
         [ -z "$daemon_pid" ] || daemon_stop
         : >vmpagerd.log
         export VMPAGER_FAULTPOINTS=$1
         daemon_config 1G 16M
+        sed -i "/^state = /a readahead = ${2:-yes}" vmpagerd.conf
         daemon_start >/dev/null
         unset VMPAGER_FAULTPOINTS
 }
@@ -45,11 +46,22 @@ check_eq "write errors" "$(errors write_errors)" 40
 check_match "the log" "$(cat vmpagerd.log)" 'pages could not be written to the store \(error 5\); they stay in memory'
 
 echo "--- reads fail"
-with store-read=errno:EIOx25
+with store-read=errno:EIOx25 no
 runs failing-reads 25
 check_eq "read errors" "$(errors read_errors)" 25
 check_match "the log" "$(cat vmpagerd.log)" \
         'page 0x[0-9a-f]+ is lost: the store could not read location [0-9]+: error 5; the client gets SIGBUS'
+runs another 0
+
+echo "--- reads of many fail: only those that a page is read by alone cost one"
+with store-read=errno:EIOx25
+echo | "${RUN[@]}" --limit 16M --stats many.json "$HELPERS/flipped" 64 5ca1ab1e >many.out ||
+        fail "many: exit status $?: $(cat many.out)"
+cat many.out
+check_num "many: pages that could not be read" "$(found many sigbus)" -lt 25
+check_eq "many: right pages" "$(found many right)" $((PAGES - $(found many sigbus)))
+check_eq "many: wrong pages" "$(found many wrong)" 0
+check_eq "read errors" "$(errors read_errors)" 25
 runs another 0
 
 echo "--- reads and writes are cut short"
