@@ -33,6 +33,7 @@ void snapshot_take(struct session *session, struct client_snapshot *out)
                 .peak_resident_bytes = s->budget.peak,
                 .stored_pages = s->table.count[PAGE_STORED] + s->table.count[PAGE_FETCHING],
                 .ram_bytes = s->budget.packed,
+                .kept_pages = s->clean.n,
                 .standby_pages = s->table.count[PAGE_STANDBY],
                 .table_bytes = arena_bytes(&s->table.arena),
                 .regions = s->regions.n,

@@ -72,10 +72,11 @@ static struct json_object *client(const struct client_snapshot *c)
         put(o, "resident_bytes", c->resident_bytes);
         put(o, "peak_resident_bytes", c->peak_resident_bytes);
         put(o, "stored_pages", c->stored_pages);
+        put(o, "kept_pages", c->kept_pages);
         put(o, "ram_bytes", c->ram_bytes);
         put(o, "evicted_pages", c->stats.evicted_pages);
         put(o, "written_pages", c->stats.written_pages);
-        put_null(o, "clean_evictions");
+        put(o, "clean_evictions", c->stats.clean_evictions);
         put(o, "prefetched_pages", c->prefetched_pages);
         put(o, "prefetch_hits", c->prefetch_hits);
         put(o, "prefetch_wasted", c->prefetch_waste);

@@ -50,6 +50,8 @@ void event_remap(struct space *s, uint64_t from, uint64_t to, uint64_t len)
                 follow(s, e, target);
                 ptable_set(&s->table, a, page_make(PAGE_NATIVE, 0, 0));
         }
+        evict_clean_forget(s, from, end);
+        evict_clean_forget(s, to, to + len);
         if (region_remove(&s->regions, from, end) < 0 || region_add(&s->regions, to, to + len) < 0 ||
             region_remove(&s->certain, from, end) < 0 || region_add(&s->certain, to, to + len) < 0)
                 s->port->ops->kill(s->port, "no memory for its list of regions");

@@ -5,9 +5,11 @@
  * range an absent page comes back only through the pager, so one that is absent now needs no such mark.
  */
 #include "pager/event.h"
-#include "util/bug.h"
 
 #include <errno.h>
+
+#include "pager/evict.h"
+#include "util/bug.h"
 
 #define RUNS 64
 
@@ -51,6 +53,7 @@ void event_remove(struct space *s, uint64_t start, uint64_t end)
         if (first < end && region_add(&s->unmark, first, last + PAGE_SIZE_) < 0)
                 s->stray_marks += (last - first) / PAGE_SIZE_ + 1;
         clear_present(s, start, end);
+        evict_clean_forget(s, start, end);
 }
 
 static void settle_absent(struct space *s, uint64_t start, uint64_t end)

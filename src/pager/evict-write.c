@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Third on the way of an eviction: the slots of a batch go to the store, as long runs of adjacent slots to adjacent
- * locations, straight from the ring. Slots whose page was wanted back meanwhile are left out.
+ * locations, straight from the ring. Slots whose page was wanted back meanwhile are left out, and those whose page the
+ * store has already (evict-clean.c).
  */
 #include "pager/evict.h"
 
@@ -32,6 +33,8 @@ static uint32_t start(struct space *s, uint32_t first, uint32_t n)
         store_loc loc;
         uint32_t got = io ? store_alloc(s->pager->store, n, &loc) : 0;
 
+        if (io && got == 0 && evict_clean_yield(s->pager))
+                got = store_alloc(s->pager->store, n, &loc);
         if (got == 0) {
                 if (io) {
                         io->next = s->free_io;
@@ -72,6 +75,7 @@ void evict_write(struct space *s, uint32_t first, uint32_t n)
 {
         uint32_t end = first + n;
 
+        evict_clean(s, first, n);
         while (first < end) {
                 uint32_t len = 0, got;
 

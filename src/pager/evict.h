@@ -57,6 +57,24 @@ void evict_write(struct space *s, uint32_t first, uint32_t n);
 
 /* The store has no room, or none in one piece: notes it, and says so the first time. */
 void evict_full(struct space *s);
+/*
+ * A page was fetched from a location and is in the program again. Takes over the entry's reference to the location, and
+ * notes it or gives it back.
+ */
+void evict_clean_note(struct space *s, uint64_t addr, store_loc loc);
+
+/* Pages in the slots [first, first + n) that the store has as they are become STORED there, and their slots free. */
+void evict_clean(struct space *s, uint32_t first, uint32_t n);
+
+/* Gives back what is noted of [start, end); of all, with the memory for it. */
+void evict_clean_forget(struct space *s, uint64_t start, uint64_t end);
+void evict_clean_forget_all(struct space *s);
+
+/* The store wants room: gives back what is noted of all clients. Returns whether that was anything. */
+bool evict_clean_yield(struct pager *p);
+
+/* Looks whether the store has room for what is only noted; if not, it gets it back. */
+void evict_clean_look(struct pager *p);
 
 /* Tries again to write what the store had no room for. */
 void evict_write_again(struct space *s);

@@ -46,11 +46,24 @@ static void fetch_free(struct pager *p, struct fetch *fetch)
                         s->port->ops->again(s->port);
 }
 
-/* The fetch is over, its page was dealt with. */
+/* The fetch is over, its page is not in the store any more. */
 static void fetch_end(struct space *s, struct fetch *fetch)
 {
         if (!bug(LOCATION_FREED_EARLY))
                 store_unref(s->pager->store, fetch->loc, 1);
+        budget_unreserve(&s->budget, PAGE_SIZE_);
+        fetch_free(s->pager, fetch);
+}
+
+/* The page is in the program now. */
+static void fetch_given(struct space *s, struct fetch *fetch)
+{
+        ptable_set(&s->table, fetch->addr, page_make(PAGE_NATIVE, 0, 0));
+        /* What the store has in memory would be there twice. */
+        if (fetch->kind == FAULT_RAM)
+                store_unref(s->pager->store, fetch->loc, 1);
+        else if (!bug(LOCATION_FREED_EARLY))
+                evict_clean_note(s, fetch->addr, fetch->loc);
         budget_unreserve(&s->budget, PAGE_SIZE_);
         fetch_free(s->pager, fetch);
 }
@@ -119,9 +132,8 @@ static void fetch_finish(struct space *s, struct fetch *fetch)
         } else if (r < 0) {
                 fetch_put_back(s, fetch);
         } else {
-                ptable_set(&s->table, fetch->addr, page_make(PAGE_NATIVE, 0, 0));
                 fault_done_list(s, &fetch->faults, fetch->kind);
-                fetch_end(s, fetch);
+                fetch_given(s, fetch);
         }
 }
 
@@ -147,10 +159,8 @@ static void give(struct space *s, struct fetch *fetch, uint32_t n)
 
                 if (r <= 0)
                         break;
-                for (; r > 0; r--, n--, fetch++) {
-                        ptable_set(&s->table, fetch->addr, page_make(PAGE_NATIVE, 0, 0));
-                        fetch_end(s, fetch);
-                }
+                for (; r > 0; r--, n--, fetch++)
+                        fetch_given(s, fetch);
         }
         for (; n; n--, fetch++)
                 fetch_put_back(s, fetch);

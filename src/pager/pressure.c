@@ -45,6 +45,7 @@ static void look_while_calm(struct space *s, uint64_t now)
                 s->calm_since = now;
         if (s->regions.n && !event_are_waiting(s) && now - s->calm_since > CALM_NS) {
                 registration_shrink(s);
+                evict_clean_forget_all(s); /* nothing is told of what is not registered */
                 s->calm_since = now;
         }
         fault_unstall(s);
@@ -94,6 +95,7 @@ void space_tick(struct space *s)
         }
         s->budget.packed = store_owner_ram(s->pager->store, s->owner);
         budget_sample(&s->budget, m.anonymous);
+        evict_clean_look(s->pager);
         if (s->shares)
                 sharing_look(s);
         if (budget_gate(&s->budget))

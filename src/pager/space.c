@@ -55,6 +55,7 @@ void space_set_limit(struct space *s, uint64_t limit)
 
         s->budget.limit = limit;
         store_owner_limit(s->pager->store, s->owner, ram < s->pager->ram_bytes ? ram : s->pager->ram_bytes);
+        evict_clean_forget_all(s); /* the table is as large as the limit wants it */
         s->quiet_ns = 0;
         s->port->ops->timer(s->port, s->port->ops->now(s->port));
 }
@@ -69,6 +70,7 @@ void space_end(struct space *s)
         for (uint64_t a = ptable_next(&s->table, 0, PTABLE_END); a < PTABLE_END;
              a = ptable_next(&s->table, a + PAGE_SIZE_, PTABLE_END))
                 event_drop_page(s, a, PAGE_NATIVE);
+        evict_clean_forget_all(s);
         s->dying = true;
         for (fetch = s->arrived; fetch; fetch = next) {
                 next = fetch->next;

@@ -18,6 +18,7 @@
 #include <vmpager/ring.h>
 
 #include "model/budget.h"
+#include "model/clean.h"
 #include "model/order.h"
 #include "model/ptable.h"
 #include "model/readahead.h"
@@ -85,6 +86,7 @@ struct pager {
         struct runs fetches;    /* the numbers of those that are in use */
         bool starved;           /* a fault waits for a free fetch */
         uint32_t readahead;     /* pages that are brought along at most; 0: none */
+        bool store_is_low;      /* it has no room for what is only noted, see evict-clean.c */
         bool grow_when_full;    /* the store: clients go beyond their limits then, else faults at the limit wait */
         struct space *spaces;   /* utlist, DL */
         uint64_t sharing_after; /* when what is shared may be counted again */
@@ -133,6 +135,7 @@ struct space_stats {
         uint64_t faults;                /* messages read */
         uint64_t served[FAULT_N_KINDS]; /* faults answered, by where from */
         uint64_t evicted_pages, written_pages, poisoned_pages;
+        uint64_t clean_evictions; /* evicted without a write: the store had them as they were */
         uint64_t events_remove, events_unmap, events_remap, events_fork;
         uint64_t stalls;        /* faults that had to wait for room */
         uint64_t store_full;    /* times that the store was found full */
@@ -199,6 +202,7 @@ struct space {
         uint64_t vain;         /* pages in a row that the agent could not take, and no event is why; UINT64_MAX: all */
         struct region_set kept[2]; /* pages that must stay: seen of late, and before that, see evict-keep.c */
         uint64_t kept_since, keep_look_after; /* ns */
+        struct clean clean;                   /* where pages that have come back are in the store */
         struct evict_io *free_io;
         uint32_t writes; /* evict_io under way */
 

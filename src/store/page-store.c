@@ -226,6 +226,11 @@ static void page_store_stats(struct store *store, struct store_stats *out)
         };
 }
 
+static bool page_store_same(struct store *store, store_loc loc, const void *page)
+{
+        return checksums_check(page_store_of(store)->sums, loc, page, 1) == 1;
+}
+
 static int page_store_owner_new(struct store *store, const struct store_owner_config *config, struct store_owner **out)
 {
         struct page_store *s = page_store_of(store);
@@ -334,6 +339,7 @@ static const struct store_ops page_store_ops = {
         .port_close = page_port_close,
         .submit = page_port_submit,
         .stats = page_store_stats,
+        .same = page_store_same,
         .owner_new = page_store_owner_new,
         .owner_free = page_store_owner_free,
         .owner_limit = page_store_owner_limit,

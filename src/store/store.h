@@ -32,7 +32,7 @@ struct store_io;
 struct store_owner;
 
 /* Where the pages of a read came from: all of them from the store's memory, or some from a medium. */
-enum store_tier { STORE_MEMORY, STORE_DISK };
+enum store_tier { STORE_DISK, STORE_MEMORY };
 
 /*
  * Called in the port's thread when an I/O has ended: result 0, or a negative errno (then no promise is made about
@@ -86,6 +86,7 @@ struct store_ops {
         void (*owner_limit)(struct store *store, struct store_owner *owner, uint64_t bytes);
         uint64_t (*owner_ram)(struct store *store, struct store_owner *owner);
         bool (*owner_busy)(struct store *store, struct store_owner *owner);
+        bool (*same)(struct store *store, store_loc loc, const void *page); /* NULL: it cannot tell */
 };
 
 /* Every kind of store begins with this. */
@@ -138,6 +139,21 @@ static inline void store_port_close(struct store_port *port)
 static inline void store_submit(struct store_port *port, struct store_io *io)
 {
         port->store->ops->submit(port, io);
+}
+
+/* Whether the store can tell what is in a location without reading it. */
+static inline bool store_can_compare(const struct store *s)
+{
+        return s->ops->same != NULL;
+}
+
+/*
+ * Whether a page is what was written to the location, which is in use, and whose write has ended well. Does not read. A
+ * yes is wrong once in 2^128 pages that differ; a no may be wrong. Any thread.
+ */
+static inline bool store_same(struct store *s, store_loc loc, const void *page)
+{
+        return s->ops->same(s, loc, page);
 }
 
 static inline void store_stats(struct store *s, struct store_stats *out)

@@ -23,6 +23,7 @@
         X(WRITE_ERROR_IGNORED, "a failed write is taken for one that succeeded")       \
         X(AHEAD_NOT_DROPPED, "a page that was brought along and is gone: installed")   \
         X(CLUSTER_POISONED, "a read of many fails: all of them are taken for lost")    \
+        X(SAME_ALWAYS, "a page that has come back is taken for unchanged")             \
         X(EEXIST_IS_ERROR, "a page that is there already is taken for an error")       \
         X(EAGAIN_DROPPED, "a fault that met EAGAIN is forgotten")                      \
         X(NO_RETRY_TIMER, "what met EAGAIN is tried again at events alone")            \

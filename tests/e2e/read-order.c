@@ -8,6 +8,7 @@
  *     merge=N        N runs of adjacent pages, one page of each in turn
  *     threads=N      page after page, by N threads that take the next 16 pages that nobody has
  *     random=N       N pages anywhere
+ *     write          page after page, and changes what is in them for all orders that follow
  *
  * Prints "ORDER pages N wrong N ms N" for each. Exit status 1 if any byte was wrong.
  */
@@ -28,12 +29,12 @@
 #define MAX_THREADS 16
 
 static uint64_t *memory;
-static uint64_t pages;
+static uint64_t pages, generation;
 static _Atomic uint64_t taken, wrong;
 
 static uint64_t word(uint64_t page, unsigned i)
 {
-        return (page * WORDS + i) * UINT64_C(0x9e3779b97f4a7c15);
+        return (page * WORDS + i) * UINT64_C(0x9e3779b97f4a7c15) + generation;
 }
 
 static void check(uint64_t page)
@@ -80,6 +81,15 @@ static void with_threads(uint64_t n)
                 pthread_join(thread[i], NULL);
 }
 
+static void change(void)
+{
+        for (uint64_t i = 0; i < pages; i++)
+                check(i);
+        generation++;
+        for (uint64_t i = 0; i < pages * WORDS; i++)
+                memory[i] = word(i / WORDS, i % WORDS);
+}
+
 /* Returns how many pages were read. */
 static uint64_t read_all(const char *order, uint64_t n)
 {
@@ -100,6 +110,8 @@ static uint64_t read_all(const char *order, uint64_t n)
                 return pages / n * n;
         } else if (strcmp(order, "threads") == 0 && n) {
                 with_threads(n);
+        } else if (strcmp(order, "write") == 0) {
+                change();
         } else if (strcmp(order, "random") == 0 && n) {
                 for (uint64_t i = 0; i < n; i++)
                         check(random_page());

@@ -16,7 +16,7 @@ client_gone() {
 # what is on its way, at most its ring.
 store_is_accounted() {
         "$VMPAGERCTL" stats --json | jq -e \
-                '(.store.disk_bytes - ([.clients[].stored_pages] | add // 0) * 4096) as $d | $d >= -4194304 and $d <= 4194304'
+                '(.store.disk_bytes - ([.clients[] | .stored_pages + .kept_pages] | add // 0) * 4096) as $d | $d >= -4194304 and $d <= 4194304'
 }
 
 # kill_once ROUND: a program of 64 MiB, killed while it fills its memory or, in every other round, compares it.

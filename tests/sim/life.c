@@ -123,6 +123,7 @@ void life_forget(struct sim_client *c, bool rested)
                 sim_fail("%u of %u slots are free after the client's end", s->ring_slots.n_free, world.config.n_slots);
         sim_result->evicted += s->stats.evicted_pages;
         sim_result->faulted += s->stats.faults;
+        sim_result->clean += s->stats.clean_evictions;
         sim_result->ahead += s->readahead.pages;
         sim_result->kills += c->killed;
         memset(c->table, 0, (size_t)*s->table.arena.top * ARENA_BLOCK);

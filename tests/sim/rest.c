@@ -121,9 +121,12 @@ static void check_locations(void)
         for (unsigned c = 0; c < SIM_CLIENTS; c++)
                 for (unsigned i = 0; world.client[c].paged && i < SIM_PAGES; i++) {
                         page_entry e = ptable_get(&world.client[c].space.table, sim_address(i));
+                        uint64_t loc;
 
                         if (page_state(e) == PAGE_STORED)
                                 users[page_loc(e)]++;
+                        if (clean_find(&world.client[c].space.clean, sim_address(i), &loc))
+                                users[loc]++;
                 }
         for (unsigned i = 0; i < SIM_LOCS; i++)
                 if (users[i] != world.refs[i])

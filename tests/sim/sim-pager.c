@@ -33,12 +33,14 @@ int main(int argc, char **argv)
                        (unsigned long long)sim_result->episode);
                 return EXIT_FAILURE;
         }
-        printf("%llu episodes: %llu faults, %llu pages evicted, %llu read ahead, %llu SIGBUS, %llu EFAULT, %llu "
-               "forks, %llu clients ended\n",
+        printf("%llu episodes: %llu faults, %llu pages evicted, %llu without a write, %llu read ahead, %llu SIGBUS, "
+               "%llu "
+               "EFAULT, %llu forks, %llu clients ended\n",
                (unsigned long long)sim_result->episodes, (unsigned long long)sim_result->faulted,
-               (unsigned long long)sim_result->evicted, (unsigned long long)sim_result->ahead,
-               (unsigned long long)sim_result->sigbus, (unsigned long long)sim_result->efault,
-               (unsigned long long)sim_result->forks, (unsigned long long)sim_result->kills);
+               (unsigned long long)sim_result->evicted, (unsigned long long)sim_result->clean,
+               (unsigned long long)sim_result->ahead, (unsigned long long)sim_result->sigbus,
+               (unsigned long long)sim_result->efault, (unsigned long long)sim_result->forks,
+               (unsigned long long)sim_result->kills);
         printf("seed %llu: %llu steps\n", (unsigned long long)o.seed, (unsigned long long)sim_result->steps);
         return EXIT_SUCCESS;
 }

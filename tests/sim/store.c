@@ -119,9 +119,30 @@ void store_end_one(unsigned which)
         own.io->done(own.io, failed ? -EIO : 0);
 }
 
+static bool fake_same(struct store *s, store_loc loc, const void *page)
+{
+        uint64_t content;
+
+        (void)s;
+        if (world.refs[loc] == 0)
+                sim_fail("location %llu is not in use, and is compared", (unsigned long long)loc);
+        memcpy(&content, page, sizeof(content));
+        return world.stored[loc] == content;
+}
+
+static void fake_stats(struct store *s, struct store_stats *out)
+{
+        (void)s;
+        *out = (struct store_stats){ .disk_capacity_bytes = world.config.capacity * PAGE_SIZE_ };
+        for (unsigned i = 0; i < SIM_LOCS; i++)
+                out->disk_bytes += world.refs[i] ? PAGE_SIZE_ : 0;
+}
+
 const struct store_ops sim_store_ops = {
         .alloc = fake_alloc,
         .ref = fake_ref,
         .unref = fake_unref,
         .submit = fake_submit,
+        .stats = fake_stats,
+        .same = fake_same,
 };

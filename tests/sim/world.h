@@ -97,7 +97,7 @@ extern struct world world;
 
 /* What a run found, for whoever started it; in memory that outlives the process. */
 struct sim_result {
-        uint64_t steps, episode, episodes, at, kills, sigbus, faulted, evicted, ahead, efault, forks;
+        uint64_t steps, episode, episodes, at, kills, sigbus, faulted, evicted, clean, ahead, efault, forks;
         char kind[160], text[320]; /* why it failed: as a format, and in full */
 };
 

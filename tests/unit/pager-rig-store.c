@@ -61,6 +61,28 @@ const struct store_ops rig_store_ops = {
         .submit = fake_submit,
 };
 
+static bool fake_same(struct store *s, store_loc loc, const void *page)
+{
+        ck_assert_uint_gt(of_store(s)->refs[loc], 0);
+        return memcmp(of_store(s)->stored + loc * PAGE_SIZE_, page, PAGE_SIZE_) == 0;
+}
+
+static void fake_stats(struct store *s, struct store_stats *out)
+{
+        *out = (struct store_stats){ .disk_capacity_bytes = of_store(s)->capacity * PAGE_SIZE_ };
+        for (unsigned i = 0; i < RIG_LOCS; i++)
+                out->disk_bytes += of_store(s)->refs[i] ? PAGE_SIZE_ : 0;
+}
+
+const struct store_ops rig_comparing_store_ops = {
+        .alloc = fake_alloc,
+        .ref = fake_ref,
+        .unref = fake_unref,
+        .submit = fake_submit,
+        .stats = fake_stats,
+        .same = fake_same,
+};
+
 void rig_store_one(struct rig *r, int result)
 {
         struct store_io *io = r->io[0];

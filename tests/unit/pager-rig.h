@@ -87,6 +87,7 @@ struct rig {
 
 extern const struct port_ops rig_port_ops;
 extern const struct store_ops rig_store_ops;
+extern const struct store_ops rig_comparing_store_ops; /* that can tell what is in a location, see store_same() */
 
 /* A client with a limit, gated, all of its memory registered, nothing evicted, nothing under way. */
 struct rig *rig_new(void);

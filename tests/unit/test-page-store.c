@@ -284,6 +284,27 @@ START_TEST(test_wrong_bytes)
 }
 END_TEST
 
+/* Whether a page is what was written to a location: that page alone, and there alone. */
+START_TEST(test_same)
+{
+        struct rig rig = rig_new(1, MIB, false);
+        store_loc first = put(&rig, 3, 1);
+        unsigned char *page = rig_page(&rig, 1);
+
+        ck_assert(store_can_compare(rig.store));
+        for (unsigned i = 0; i < 3; i++)
+                for (unsigned k = 0; k < 3; k++)
+                        ck_assert_int_eq(store_same(rig.store, first + i, rig_page(&rig, k)), i == k);
+        for (unsigned bit = 0; bit < STORE_PAGE * 8; bit += 37) {
+                page[bit / 8] ^= (unsigned char)(1u << bit % 8);
+                ck_assert(!store_same(rig.store, first + 1, page));
+                page[bit / 8] ^= (unsigned char)(1u << bit % 8);
+        }
+        ck_assert(store_same(rig.store, first + 1, page));
+        rig_end(&rig);
+}
+END_TEST
+
 /* Room that was promised to locations is nobody else's, written or not, and comes back in either case. */
 START_TEST(test_promises)
 {
@@ -379,6 +400,7 @@ int main(void)
         tcase_add_test(tc, test_shares);
         tcase_add_test(tc, test_failing_medium);
         tcase_add_loop_test(tc, test_wrong_bytes, 0, 2);
+        tcase_add_test(tc, test_same);
         tcase_add_test(tc, test_promises);
         tcase_add_test(tc, test_threads);
         tcase_add_test_raise_signal(tc, test_beyond_store, SIGABRT);

@@ -27,7 +27,7 @@ START_TEST(test_full)
                            "\"store\":{\"ram_bytes\":null,\"disk_bytes\":1048576,\"disk_capacity_bytes\":4194304},"
                            "\"clients\":[{\"pid\":42,\"comm\":\"prog\",\"limit_bytes\":268435456,"
                            "\"resident_bytes\":0,\"peak_resident_bytes\":1024,\"stored_pages\":256,\"ram_bytes\":null,"
-                           "\"evicted_pages\":7,\"written_pages\":6,\"clean_evictions\":null,\"prefetched_pages\":64,"
+                           "\"evicted_pages\":7,\"written_pages\":6,\"clean_evictions\":9,\"prefetched_pages\":64,"
                            "\"prefetch_hits\":48,\"prefetch_wasted\":4,\"poisoned_pages\":0,"
                            "\"faults\":{\"total\":8,\"zero\":2,\"standby\":1,\"ram\":null,\"disk\":5},"
                            "\"service_us\":{\"count\":8,\"p50\":85,\"p90\":90,\"p99\":1200.5,\"p999\":2000,"
@@ -38,7 +38,7 @@ START_TEST(test_full)
         ck_assert_shows(text, "\n42 prog\n");
         ck_assert_shows(text, "limit 256M  resident 0");
         ck_assert_shows(text, "stored 256 (1M)  in memory -  evicted 7  written 6\n");
-        ck_assert_shows(text, "evicted clean -  prefetched 64  of these used 48  wasted 4\n");
+        ck_assert_shows(text, "evicted clean 9  prefetched 64  of these used 48  wasted 4\n");
         ck_assert_shows(text, "faults     8\n");
         ck_assert_shows(text, "2   25.0%");
         ck_assert_shows(text, "5   62.5%");
