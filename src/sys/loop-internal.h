@@ -27,8 +27,6 @@ struct loop_table {
         uint16_t free[LOOP_BUFFERS];
 };
 
-struct loop_post;
-
 struct loop {
         struct io_uring ring;
         bool stopped;

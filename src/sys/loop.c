@@ -36,12 +36,6 @@
 #define BATCH      128
 #define DRAIN_NS   5000000000 /* what loop_free() allows for I/O that cannot be cancelled */
 
-struct loop_post {
-        struct loop_post *next;
-        void (*fn)(void *arg);
-        void *arg;
-};
-
 struct completion {
         uint64_t data;
         int res;
@@ -136,15 +130,10 @@ uint64_t loop_now(struct loop *loop)
         return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
 }
 
-int loop_post(struct loop *loop, void (*fn)(void *arg), void *arg)
+static void post(struct loop *loop, struct loop_post *p)
 {
-        struct loop_post *p = malloc(sizeof(*p));
         const uint64_t one = 1;
         bool first;
-
-        if (!p)
-                return -ENOMEM;
-        *p = (struct loop_post){ NULL, fn, arg };
 
         pthread_mutex_lock(&loop->lock);
         first = !loop->posted;
@@ -155,7 +144,23 @@ int loop_post(struct loop *loop, void (*fn)(void *arg), void *arg)
         /* The counter is far from its limit, where alone a write could fail or block: eventfd(2). */
         while (first && write(loop->wake, &one, sizeof(one)) < 0 && errno == EINTR)
                 ;
+}
+
+int loop_post(struct loop *loop, void (*fn)(void *arg), void *arg)
+{
+        struct loop_post *p = malloc(sizeof(*p));
+
+        if (!p)
+                return -ENOMEM;
+        *p = (struct loop_post){ .fn = fn, .arg = arg, .allocated = true };
+        post(loop, p);
         return 0;
+}
+
+void loop_post_with(struct loop *loop, struct loop_post *p, void (*fn)(void *arg), void *arg)
+{
+        *p = (struct loop_post){ .fn = fn, .arg = arg };
+        post(loop, p);
 }
 
 static void wake_arm(struct loop *loop)
@@ -179,9 +184,12 @@ static void wake_done(struct op *op, int res, unsigned flags)
         pthread_mutex_unlock(&loop->lock);
 
         for (; p; p = next) {
-                next = p->next;
-                p->fn(p->arg);
-                free(p);
+                struct loop_post own = *p;
+
+                next = own.next;
+                if (own.allocated)
+                        free(p);
+                own.fn(own.arg);
         }
 }
 
@@ -304,7 +312,8 @@ void loop_free(struct loop *loop)
                 close(loop->wake);
         for (struct loop_post *p = loop->posted; p; p = next) {
                 next = p->next;
-                free(p);
+                if (p->allocated)
+                        free(p);
         }
         pthread_mutex_destroy(&loop->lock);
         free(loop);

@@ -86,6 +86,17 @@ void loop_defer(struct loop *loop, struct op *op);
  */
 int loop_post(struct loop *loop, void (*fn)(void *arg), void *arg);
 
+/* What loop_post_with() needs of its caller's memory; all of it is the loop's. */
+struct loop_post {
+        struct loop_post *next;
+        void (*fn)(void *arg);
+        void *arg;
+        bool allocated;
+};
+
+/* As loop_post(), with memory of the caller's: it cannot fail. *post must stay until fn() is called, which may free it. */
+void loop_post_with(struct loop *loop, struct loop_post *post, void (*fn)(void *arg), void *arg);
+
 /*
  * Registers memory (at most 1 GiB) or a file; returns an index of at least 0, or a negative errno. The memory must stay
  * mapped until it is unregistered. Linux pins it: the RLIMIT_MEMLOCK of an unprivileged caller counts.

@@ -451,6 +451,7 @@ struct poster {
 
 struct posted {
         unsigned poster, n;
+        struct loop_post post; /* of every second one */
 };
 
 static unsigned next_post[POSTERS], ended;
@@ -474,8 +475,10 @@ static void *poster_main(void *arg)
         for (unsigned i = 0; i < POSTS; i++) {
                 struct posted *p = malloc(sizeof(*p));
 
-                *p = (struct posted){ me->index, i };
-                if (loop_post(me->loop, receive_post, p) < 0)
+                *p = (struct posted){ .poster = me->index, .n = i };
+                if (i % 2)
+                        loop_post_with(me->loop, &p->post, receive_post, p);
+                else if (loop_post(me->loop, receive_post, p) < 0)
                         abort();
         }
         return NULL;
@@ -512,12 +515,14 @@ static void post_again(void *arg)
 START_TEST(test_post_from_callback)
 {
         int left = 100, never = 1;
+        struct loop_post never_post;
 
         post_loop = loop_of_test();
         loop_post(post_loop, post_again, &left);
         ck_assert_int_eq(loop_run(post_loop), 0);
         ck_assert_int_eq(left, 0);
         loop_post(post_loop, post_again, &never); /* freed with the loop, not called */
+        loop_post_with(post_loop, &never_post, post_again, &never);
         loop_free(post_loop);
         ck_assert_int_eq(never, 1);
 }
