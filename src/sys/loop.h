@@ -94,7 +94,7 @@ struct loop_post {
         bool allocated;
 };
 
-/* As loop_post(), with memory of the caller's: it cannot fail. *post must stay until fn() is called, which may free it. */
+/* As loop_post(), with memory of the caller's: it cannot fail. *post must stay until fn(), which may free it. */
 void loop_post_with(struct loop *loop, struct loop_post *post, void (*fn)(void *arg), void *arg);
 
 /*
