@@ -404,9 +404,18 @@ END_TEST
 
 /* ---- a server that dies ---- */
 
-static void wait_for_line(struct rig *rig, int way, const char *text, unsigned times)
+/*
+ * How often the log says that the server is lost and not yet back: 0 or 1. It may say both once more at a loss, when a
+ * connection is completed by what the server had sent before it died.
+ */
+static unsigned lost_now(void)
 {
-        while (log_count(text) < times) {
+        return log_count("is lost") - log_count("is back");
+}
+
+static void wait_until_lost(struct rig *rig, int way)
+{
+        while (!lost_now()) {
                 if (way == RELAYED) /* it is another thread that writes it */
                         kit_moment();
                 else
@@ -435,7 +444,7 @@ START_TEST(test_restart)
                 while (rig.pending > HELD / 2)
                         ck_assert_int_eq(loop_turn(rig.loop), 0);
                 kit_kill(&kit);
-                wait_for_line(&rig, _i, "is lost", round);
+                wait_until_lost(&rig, _i);
                 ck_assert_uint_gt(rig.pending, 0);
                 kit_run(&kit);
                 rig_wait(&rig);
@@ -449,8 +458,9 @@ START_TEST(test_restart)
                                 ck_assert_int_eq(move_run(&rig, false, moves[i].t.offset, PAGE, 1), 0);
                         move_free(&moves[i]);
                 }
-                ck_assert_uint_eq(log_count("is lost"), round);
-                ck_assert_uint_eq(log_count("is back"), round);
+                ck_assert_uint_ge(log_count("is lost"), round);
+                ck_assert_uint_le(log_count("is lost"), round * connections_of(_i));
+                ck_assert_uint_eq(lost_now(), 0);
         }
         ck_assert_uint_gt(doubts, 0);
         ck_assert_uint_le(doubts, 3 * connections_of(_i) * NBD_UNDER_WAY);
@@ -462,7 +472,7 @@ END_TEST
 /* Gone for good: what was under way fails in time, and so does what comes later. It may still come back. */
 START_TEST(test_gone)
 {
-        const uint64_t timeout = 300 * MS;
+        const uint64_t timeout = 500 * MS;
         struct move moves[HELD];
         struct kit kit;
         struct rig rig;
@@ -487,14 +497,13 @@ START_TEST(test_gone)
         ck_assert_int_eq(move_run(&rig, true, 0, MIB, 2), -ETIMEDOUT);
         ck_assert_int_eq(move_run(&rig, false, 0, MIB, 1), -ETIMEDOUT);
         ck_assert_uint_ge(loop_now(rig.loop), began + 2 * timeout);
-        ck_assert_uint_eq(log_count("is lost"), 1);
-        ck_assert_uint_eq(log_count("is back"), 0);
+        ck_assert_uint_eq(lost_now(), 1);
         ck_assert_uint_ge(log_count("is given up"), 1);
 
         kit_run(&kit);
         while (move_run(&rig, false, 0, HELD * PAGE, 1) != 0)
                 ;
-        ck_assert_uint_eq(log_count("is back"), 1);
+        ck_assert_uint_eq(lost_now(), 0);
         rig_end(&rig);
         kit_end(&kit);
 }
@@ -570,9 +579,10 @@ START_TEST(test_stopped)
         log_catch();
         start(&kit, _i, NULL, NULL);
         kit_start(&quick, "unix:q", "memory", "64M", NULL);
-        rig = rig_new(&kit, connections_of(_i), 300 * MS);
+        rig = rig_new(&kit, connections_of(_i), 1000 * MS);
         other = rig_on(server_open(quick.uri, 1, MINUTE), rig.loop);
         ck_assert_int_eq(move_run(&rig, true, 0, MIB, 1), 0);
+        ck_assert_int_eq(move_run(&other, true, 0, PAGE, 0), 0);
         kit_stop(&kit);
         move_start(&rig, &writing, true, 0, PAGE, 2);
         move_start(&rig, &reading, false, PAGE, PAGE, 1);
@@ -586,7 +596,7 @@ START_TEST(test_stopped)
         ck_assert(writing.t.in_doubt);
         ck_assert_int_eq(reading.result, -ETIMEDOUT);
         ck_assert(!reading.t.in_doubt);
-        ck_assert_uint_eq(log_count("is lost (it did not answer a request in 300ms)"), 1);
+        ck_assert_uint_ge(log_count("is lost (it did not answer a request in 1s)"), 1);
         move_free(&writing);
         move_free(&reading);
 
@@ -597,7 +607,7 @@ START_TEST(test_stopped)
                 rig_wait(&rig);
         } while (look.result < 0 || !holds(look.t.memory, 0, PAGE, 2));
         move_free(&look);
-        ck_assert_uint_eq(log_count("is back"), 1);
+        ck_assert_uint_eq(lost_now(), 0);
         nbd_link_close(other.link);
         nbd_server_close(other.server);
         rig_end(&rig);
@@ -633,7 +643,7 @@ START_TEST(test_changed)
 
         log_catch();
         start(&kit, _i, NULL, NULL);
-        rig = rig_new(&kit, connections_of(_i), 500 * MS);
+        rig = rig_new(&kit, connections_of(_i), 1000 * MS);
         ck_assert_int_eq(move_run(&rig, true, 0, MIB, 1), 0);
         kit_kill(&kit);
         kit_start(&smaller, "unix:s", "memory", "32M", NULL);
