@@ -16,7 +16,7 @@ stored() {
 
 # Whether all that was evicted is in the store, and none of it on its way.
 is_written() {
-        "$VMPAGERCTL" stats --json | jq -e '[.clients[] | .standby_pages == 0 and .stored_pages > 8000] | all'
+        "$VMPAGERCTL" stats --json | jq -e '.clients | length > 0 and all(.standby_pages == 0 and .stored_pages > 8000)'
 }
 
 # tags: pages in the store's file that begin with what the program wrote (0 or more).
@@ -41,6 +41,7 @@ kept() {
         check_eq "what the program computed" "$(value_of paged.out digest)" "$(value_of native.out digest)"
         check_num "evicted pages" "$(total stats.json .evicted_pages)" -ge $((30 * 256))
 
+        rm -f out
         mkfifo go
         "${RUN[@]}" --limit 16M --stats tagged.json "$HELPERS/flipped" 64 5ca1ab1e <>go >out 2>err &
         tagged=$!
