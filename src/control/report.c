@@ -102,6 +102,7 @@ static struct json_object *store(struct server *s)
         store_stats(s->store, &st);
         put(o, "ram_bytes", st.ram_bytes);
         put(o, "disk_bytes", st.disk_bytes);
+        put(o, "disk_retired_bytes", st.disk_retired_bytes);
         put(o, "disk_capacity_bytes", st.disk_capacity_bytes);
         put(o, "read_errors", st.read_errors);
         put(o, "write_errors", st.write_errors);

@@ -17,6 +17,8 @@
 
 #include "model/budget.h"
 #include "model/readahead.h"
+#include "store/medium-nbd.h"
+#include "store/nbd-server.h"
 #include "store/seal.h"
 #include "store/spread.h"
 #include "util/error.h"
@@ -111,7 +113,7 @@ static struct config_store *add_store(struct config *c, const char *name)
 {
         struct config_store *s = &c->store[c->n_stores];
 
-        *s = (struct config_store){ .weight = 1 };
+        *s = (struct config_store){ .weight = 1, .connections = 4, .timeout_ns = CONFIG_TIMEOUT_NS };
         if (set_text(&s->name, name) < 0 || set_text(&s->path, c->n_stores ? "" : DEFAULT_STORE_PATH) < 0) {
                 free(s->name);
                 return NULL;
@@ -166,6 +168,16 @@ static int store_weight(struct reading *r, struct config_store *s, const char *v
         return 1;
 }
 
+static int store_timeout(struct reading *r, struct config_store *s, const char *value, int line)
+{
+        uint64_t ns;
+
+        if (duration_parse(value, &ns) < 0 || ns < CONFIG_MIN_TIMEOUT_NS || ns > CONFIG_MAX_TIMEOUT_NS)
+                return wrong(r, line, "timeout is a span of time from 1s to 1h", value);
+        s->timeout_ns = ns;
+        return 1;
+}
+
 static int store_key(struct reading *r, const char *name, const char *key, const char *value, int line)
 {
         int mistakes = r->wrong;
@@ -181,12 +193,20 @@ static int store_key(struct reading *r, const char *name, const char *key, const
                 return yes_or_no(value, &s->keep) == 0 ? 1 : wrong(r, line, "keep is yes or no", value);
         if (strcmp(key, "weight") == 0)
                 return store_weight(r, s, value, line);
+        if (strcmp(key, "connections") == 0)
+                return number(value, 1, NBD_CONNECTIONS_MOST, &s->connections) == 0 ?
+                               1 :
+                               wrong(r, line, "connections is a number from 1 to 16", value);
+        if (strcmp(key, "timeout") == 0)
+                return store_timeout(r, s, value, line);
         if (strcmp(key, "codec") == 0)
                 return codec_key(r, &r->config->codec, value, line);
         if (strcmp(key, "encrypt") == 0)
                 return encrypt_key(r, value, line);
         if (strcmp(key, "on_full") != 0)
-                return wrong(r, line, "[store] has no such key (path, size, keep, weight, codec, encrypt, on_full)",
+                return wrong(r, line,
+                             "[store] has no such key (path, size, keep, weight, connections, timeout, codec, "
+                             "encrypt, on_full)",
                              key);
         if (strcmp(value, "wait") != 0 && strcmp(value, "grow") != 0)
                 return wrong(r, line, "on_full is wait or grow", value);
@@ -352,6 +372,12 @@ int config_check(const struct config *c, uint64_t memory, struct error *e)
         for (unsigned i = 0; i < c->n_stores; i++) {
                 if (c->store[i].path[0] == '\0')
                         return error_set(e, -EINVAL, "the store %s has no path", c->store[i].name);
+                if (medium_nbd_is_uri(c->store[i].path)) {
+                        int r = medium_nbd_check_uri(c->store[i].name, c->store[i].path, e);
+
+                        if (r < 0)
+                                return r;
+                }
                 for (unsigned k = 0; k < i; k++)
                         if (strcmp(c->store[i].path, c->store[k].path) == 0)
                                 return error_set(e, -EINVAL, "the stores %s and %s have the same path, %s: name two",

@@ -11,6 +11,11 @@ struct error;
 
 #define CONFIG_MAX_WORKERS 64
 
+/* How long an NBD server is waited for: the least, the most, and what it is when nothing is said. */
+#define CONFIG_MIN_TIMEOUT_NS UINT64_C(1000000000)
+#define CONFIG_MAX_TIMEOUT_NS UINT64_C(3600000000000)
+#define CONFIG_TIMEOUT_NS     UINT64_C(30000000000)
+
 /* Most [store NAME] sections. */
 #define CONFIG_MAX_STORES 8
 
@@ -21,10 +26,12 @@ struct error;
 #define CONFIG_FILE_BYTES (8ull << 30)
 
 struct config_store {
-        char *name, *path;
+        char *name, *path; /* the path may be the URI of an NBD server (medium_nbd_is_uri) */
         uint64_t size; /* bytes; 0: not given: all of a device, CONFIG_FILE_BYTES for a file */
         bool keep;
         unsigned weight; /* its share of what is written, against those of the others */
+        unsigned connections; /* to an NBD server, of each worker */
+        uint64_t timeout_ns;  /* of an NBD server */
 };
 
 struct config_class {

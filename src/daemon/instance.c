@@ -13,6 +13,7 @@
 
 #include "idle/idle.h"
 #include "store/medium-file.h"
+#include "store/medium-nbd.h"
 #include "store/medium.h"
 #include "store/page-store.h"
 #include "store/store.h"
@@ -53,8 +54,18 @@ static int open_medium(const struct config_store *s, uint32_t unit, struct mediu
         struct medium_file_config file = {
                 .name = s->name, .path = s->path, .size = s->size, .unit = unit, .unlink_on_close = !s->keep
         };
+        struct medium_nbd_config nbd = {
+                .name = s->name,
+                .uri = s->path,
+                .size = s->size,
+                .unit = unit,
+                .connections = s->connections,
+                .timeout_ns = s->timeout_ns,
+        };
         struct stat st;
 
+        if (medium_nbd_is_uri(s->path))
+                return medium_nbd_open(&nbd, out, e);
         if (file.size == 0 && (stat(s->path, &st) < 0 || !S_ISBLK(st.st_mode)))
                 file.size = CONFIG_FILE_BYTES;
         return medium_file_open(&file, out, e);

@@ -16,6 +16,7 @@
 
 #include "sys/loop.h"
 
+struct doubt;
 struct medium;
 struct medium_port;
 struct medium_io;
@@ -43,7 +44,7 @@ struct medium_io {
         uint32_t asked;                          /* bytes of the transfer under way */
         int made_up;                             /* result from a fault point */
         unsigned retries;                        /* since the last progress */
-        _Alignas(16) unsigned char private_[96]; /* the kind's, during a transfer */
+        _Alignas(16) unsigned char private_[128]; /* the kind's, during a transfer */
 };
 
 /* A kind of medium. */
@@ -60,6 +61,9 @@ struct medium_ops {
          * before this has returned.
          */
         void (*transfer)(struct medium_port *port, struct medium_io *io);
+
+        /* Whether nothing can be moved just now. From any thread. NULL: never known. */
+        bool (*is_away)(const struct medium *m);
 };
 
 /* What the ports of all workers count: relaxed, each a sum of its own. */
@@ -75,6 +79,7 @@ struct medium {
         const char *name; /* of its section in the configuration; the configuration's */
         uint32_t unit;    /* bytes: a power of two from 512 to 4096 */
         uint64_t units;
+        struct doubt *doubt; /* units that must not be written again (doubt.h); NULL: what has ended is over */
         struct medium_counters reads, writes;
         _Atomic unsigned ports; /* open ones */
 };
@@ -111,6 +116,12 @@ void medium_transferred(struct medium_io *io, int res);
 
 /* Closes it. No port is open. NULL: nothing. */
 void medium_destroy(struct medium *m);
+
+/* Whether nothing can be moved just now, so that another medium is to be preferred. */
+static inline bool medium_is_away(const struct medium *m)
+{
+        return m->ops && m->ops->is_away && m->ops->is_away(m);
+}
 
 static inline struct medium_io *medium_io_of(struct op *op)
 {

@@ -22,6 +22,12 @@ void nbd_server_close(struct nbd_server *server)
 
 /* Nobody has a server to call these with. */
 
+bool nbd_server_is_lost(const struct nbd_server *server)
+{
+        (void)server;
+        abort();
+}
+
 const struct nbd_facts *nbd_server_facts(const struct nbd_server *server)
 {
         (void)server;

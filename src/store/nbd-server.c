@@ -96,16 +96,22 @@ static int reason(int otherwise)
         return code > 0 ? -code : otherwise;
 }
 
+/* How far connecting gets in libnbd's first call is a matter of time: all that can go wrong is said alike. */
+static int cannot_use(const struct nbd_server *s, struct error *e)
+{
+        int r = reason(-EHOSTUNREACH);
+        char why[NBD_WHY];
+
+        return error_set(e, r, "store %s: cannot use the NBD server %s: %s", s->name, s->uri, nbd_why(why));
+}
+
 static int connect_first(const struct nbd_server *s, struct nbd_handle *h, struct error *e)
 {
         uint64_t until = now_ns() + s->timeout_ns;
-        char why[NBD_WHY], limit[SIZE_TEXT];
+        char limit[SIZE_TEXT];
 
-        if (nbd_aio_connect_uri(h, s->uri) < 0) {
-                int r = reason(-EHOSTUNREACH);
-
-                return error_set(e, r, "store %s: cannot reach the NBD server %s: %s", s->name, s->uri, nbd_why(why));
-        }
+        if (nbd_aio_connect_uri(h, s->uri) < 0)
+                return cannot_use(s, e);
         while (nbd_aio_is_connecting(h) > 0) {
                 uint64_t now = now_ns();
 
@@ -120,10 +126,9 @@ static int connect_first(const struct nbd_server *s, struct nbd_handle *h, struc
         if (nbd_aio_is_ready(h) > 0)
                 return 0;
         if (nbd_aio_is_closed(h) > 0)
-                return error_set(e, -ECONNRESET, "store %s: the NBD server %s closed the connection at once", s->name,
-                                 s->uri);
-        return error_set(e, reason(-EPROTO), "store %s: cannot use the NBD server %s: %s", s->name, s->uri,
-                         nbd_why(why));
+                return error_set(e, -EHOSTUNREACH, "store %s: cannot use the NBD server %s: it closed the connection",
+                                 s->name, s->uri);
+        return cannot_use(s, e);
 }
 
 /* A block size that the server told, or what it means when it told none. */
@@ -231,6 +236,11 @@ int nbd_server_recognize(const struct nbd_server *s, struct nbd_handle *h, char 
 const struct nbd_facts *nbd_server_facts(const struct nbd_server *server)
 {
         return &server->facts;
+}
+
+bool nbd_server_is_lost(const struct nbd_server *server)
+{
+        return atomic_load_explicit(&server->lost, memory_order_relaxed);
 }
 
 static int open_all(struct nbd_server *s, struct error *e)

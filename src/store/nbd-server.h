@@ -44,6 +44,9 @@ int nbd_server_open(const struct nbd_config *config, struct nbd_server **out, st
 /* Takes leave of the server. All links are closed by then. Takes NULL. */
 void nbd_server_close(struct nbd_server *server);
 
+/* Whether a link has no connection to it just now. From any thread. */
+bool nbd_server_is_lost(const struct nbd_server *server);
+
 /* What the server is; it stays as it is, since a server that has changed is not used. */
 const struct nbd_facts *nbd_server_facts(const struct nbd_server *server);
 

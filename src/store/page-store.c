@@ -199,7 +199,7 @@ static uint64_t count_of(const _Atomic uint64_t *counter)
 static void page_store_stats(struct store *store, struct store_stats *out)
 {
         struct page_store *s = page_store_of(store);
-        uint64_t capacity = 0, used = 0;
+        uint64_t capacity = 0, used = 0, retired = 0;
         struct ram_stats ram = { 0 };
 
         if (s->ram)
@@ -209,12 +209,14 @@ static void page_store_stats(struct store *store, struct store_stats *out)
                 const struct spread_part *p = &s->spread.part[i];
 
                 capacity += p->medium->units * p->medium->unit;
-                used += (p->medium->units - unit_map_available(p->map)) * p->medium->unit;
+                used += (p->medium->units - unit_map_available(p->map) - p->retired) * p->medium->unit;
+                retired += p->retired * p->medium->unit;
         }
         pthread_mutex_unlock(&s->lock);
         *out = (struct store_stats){
-                .disk_capacity_bytes = capacity,
+                .disk_capacity_bytes = capacity - retired,
                 .disk_bytes = used,
+                .disk_retired_bytes = retired,
                 .ram_bytes = ram.bytes,
                 .reads = count_of(&s->reads.ios),
                 .writes = count_of(&s->writes.ios),

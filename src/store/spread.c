@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdbool.h>
 
+#include "store/doubt.h"
 #include "store/medium.h"
 #include "store/unit-map.h"
 
@@ -39,7 +40,7 @@ void spread_clear(struct spread *s)
 
 static bool is_doubtful(const struct spread_part *p, uint64_t now)
 {
-        return now < p->doubtful_until;
+        return now < p->doubtful_until || medium_is_away(p->medium);
 }
 
 /* The one with most credit among those with room that were not tried; SPREAD_MOST: none. */
@@ -91,7 +92,18 @@ uint32_t spread_alloc(struct spread *s, uint32_t units, uint32_t least, uint64_t
 
 void spread_free(struct spread *s, unsigned part, uint64_t at, uint32_t units)
 {
-        unit_map_release(s->part[part].map, at, units);
+        struct spread_part *p = &s->part[part];
+        uint64_t n = units;
+        int in_doubt = 0;
+
+        for (; units; at += n, units -= (uint32_t)n) {
+                if (p->medium->doubt)
+                        n = doubt_run(p->medium->doubt, at, units, &in_doubt);
+                if (in_doubt)
+                        p->retired += n;
+                else
+                        unit_map_release(p->map, at, n);
+        }
 }
 
 void spread_doubt(struct spread *s, unsigned part, uint64_t now)

@@ -17,6 +17,7 @@ struct spread_part {
         unsigned weight;         /* from 1 to SPREAD_WEIGHT */
         int64_t credit;          /* units, times the sum of all weights */
         uint64_t doubtful_until; /* ns, CLOCK_MONOTONIC: a write to it has failed of late; 0: none */
+        uint64_t retired;        /* units that were given back, and are in doubt: they stay taken */
 };
 
 /* The units of several media. Not locked: the caller serialises. */
@@ -34,12 +35,12 @@ void spread_clear(struct spread *s);
 
 /*
  * Takes up to `units` adjacent free units of one medium, `least` of them at least. Media get their shares by weight;
- * one that is full, or doubtful at the time `now` (ns), is used when no other has room. Returns how many; 0: there is
- * no room.
+ * one that is full, or away, or doubtful at the time `now` (ns), is used when no other has room. Returns how many; 0:
+ * there is no room.
  */
 uint32_t spread_alloc(struct spread *s, uint32_t units, uint32_t least, uint64_t now, unsigned *part, uint64_t *at);
 
-/* Gives units back. */
+/* Gives units back. Those that are in doubt on their medium stay taken, for good. */
 void spread_free(struct spread *s, unsigned part, uint64_t at, uint32_t units);
 
 /* A write to the medium has failed at the time `now`: others are preferred for some time. */

@@ -56,10 +56,11 @@ struct store_io {
 };
 
 struct store_stats {
-        uint64_t disk_capacity_bytes;
-        uint64_t disk_bytes;    /* in use */
-        uint64_t ram_bytes;     /* in use by a RAM tier */
-        uint64_t reads, writes; /* I/Os */
+        uint64_t disk_capacity_bytes; /* in use and free */
+        uint64_t disk_bytes;          /* in use */
+        uint64_t disk_retired_bytes;  /* neither, for good: a server may still write there */
+        uint64_t ram_bytes;           /* in use by a RAM tier */
+        uint64_t reads, writes;       /* I/Os */
         uint64_t read_pages, written_pages;
         uint64_t read_errors, write_errors; /* I/Os that failed, at last */
         uint64_t checksum_errors;           /* pages that were read and were not what was written, retries included */

@@ -229,6 +229,20 @@ START_TEST(test_stores)
         ck_assert_int_eq(config_check(&c, 64 * GIB, &e), -EINVAL);
         ck_assert_ptr_nonnull(strstr(e.text, "the stores a and b have the same path, /a"));
         config_clear(&c);
+        ck_assert_int_eq(read_text("[store a]\npath = nbd://host/x\nconnections = 16\ntimeout = 1.5s\n"
+                                   "[store b]\npath = /b\n", &c, NULL), 0);
+        ck_assert_str_eq(c.store[0].path, "nbd://host/x");
+        ck_assert_uint_eq(c.store[0].connections, 16);
+        ck_assert_uint_eq(c.store[0].timeout_ns, 1500000000);
+        ck_assert_uint_eq(c.store[1].connections, 4);
+        ck_assert_uint_eq(c.store[1].timeout_ns, CONFIG_TIMEOUT_NS);
+        config_clear(&c);
+        ck_assert_int_eq(read_text("[store a]\npath = nbd+http://host/x\n", &c, NULL), 0);
+        ck_assert_int_lt(config_check(&c, 64 * GIB, NULL), 0);
+        config_clear(&c);
+        wrong_line("[store a]\nconnections = 17\n", 2, "connections");
+        wrong_line("[store a]\ntimeout = 900ms\n", 2, "timeout");
+        wrong_line("[store a]\ntimeout = 2h\n", 2, "timeout");
         wrong_line("[store a]\nweight = 0\n", 2, "weight");
         wrong_line("[store a]\nweight = 1001\n", 2, "weight");
         wrong_line("[store 1]\nkeep = no\n[store 2]\nkeep = no\n[store 3]\nkeep = no\n[store 4]\nkeep = no\n"

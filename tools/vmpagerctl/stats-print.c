@@ -121,12 +121,15 @@ static struct text micros(struct json_object *of, const char *name)
 
 static void print_store(FILE *to, struct json_object *store)
 {
-        uint64_t used, capacity, reads, writes, checksums;
+        uint64_t used, capacity, retired, reads, writes, checksums;
 
         fprintf(to, "store    disk %s of %s", bytes(store, "disk_bytes").s, bytes(store, "disk_capacity_bytes").s);
         if (number(store, "disk_bytes", &used) && number(store, "disk_capacity_bytes", &capacity))
                 fprintf(to, " (%s)", share(used, capacity).s);
         fprintf(to, "   ram %s\n", bytes(store, "ram_bytes").s);
+        if (number(store, "disk_retired_bytes", &retired) && retired)
+                fprintf(to, "         %s are not used again: a server that was lost may still write there\n",
+                        bytes(store, "disk_retired_bytes").s);
         if (number(store, "read_errors", &reads) && number(store, "write_errors", &writes) &&
             number(store, "checksum_errors", &checksums) && reads + writes + checksums)
                 fprintf(to,
