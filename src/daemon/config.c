@@ -157,17 +157,6 @@ static int encrypt_key(struct reading *r, const char *value, int line)
         return 1;
 }
 
-static int store_weight(struct reading *r, struct config_store *s, const char *value, int line)
-{
-        char *end;
-        unsigned long n = strtoul(value, &end, 10);
-
-        if (*end || end == value || n < 1 || n > SPREAD_WEIGHT)
-                return wrong(r, line, "weight is a number from 1 to 1000", value);
-        s->weight = (unsigned)n;
-        return 1;
-}
-
 static int store_timeout(struct reading *r, struct config_store *s, const char *value, int line)
 {
         uint64_t ns;
@@ -192,7 +181,9 @@ static int store_key(struct reading *r, const char *name, const char *key, const
         if (strcmp(key, "keep") == 0)
                 return yes_or_no(value, &s->keep) == 0 ? 1 : wrong(r, line, "keep is yes or no", value);
         if (strcmp(key, "weight") == 0)
-                return store_weight(r, s, value, line);
+                return number(value, 1, SPREAD_WEIGHT, &s->weight) == 0 ?
+                               1 :
+                               wrong(r, line, "weight is a number from 1 to 1000", value);
         if (strcmp(key, "connections") == 0)
                 return number(value, 1, NBD_CONNECTIONS_MOST, &s->connections) == 0 ?
                                1 :

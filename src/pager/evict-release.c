@@ -36,13 +36,15 @@ void evict_release(struct store_io *io, int result)
         struct evict_io *e = (struct evict_io *)((char *)io - offsetof(struct evict_io, io));
         struct space *s = e->space;
 
-        if (result == -ENOSPC)
+        if (result == -ENOSPC && !evict_clean_yield(s->pager)) /* no piece is large enough */
                 evict_full(s);
-        else if (result < 0)
+        else if (result < 0 && result != -ENOSPC)
                 log_error("client %d: %u pages could not be written to the store (error %d); they stay in memory",
                           s->pid, io->pages, -result);
         for (uint32_t i = 0; i < io->pages; i++)
                 release_slot(s, e->first_slot + i, io->loc + i, result);
+        if (result == 0 && s->unwritten == 0)
+                s->store_is_full = false;
         s->writes--;
         s->budget.packed = store_owner_ram(s->pager->store, s->owner);
         e->next = s->free_io;

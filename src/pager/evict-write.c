@@ -90,8 +90,6 @@ void evict_write(struct space *s, uint32_t first, uint32_t n)
                         evict_full(s);
                         s->unwritten += len;
                         got = len;
-                } else {
-                        s->store_is_full = false;
                 }
                 first += got;
         }

@@ -102,6 +102,7 @@ void space_clear(struct space *s)
         fault_free_all(s);
         store_owner_free(s->pager->store, s->owner);
         s->owner = NULL;
+        store_port_tidy(s->pager->store_port);
         free(s->batch);
         s->batch = NULL;
         ring_slots_clear(&s->ring_slots);

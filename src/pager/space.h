@@ -196,7 +196,7 @@ struct space {
         uint64_t hand_chunk;   /* end of the chunk that the hand has come to; 0: none */
         uint64_t in_flight;    /* pages in posted batches */
         uint64_t unwritten;    /* standby pages for which the store had no room or a write failed */
-        bool store_is_full;    /* the last write found no room */
+        bool store_is_full;    /* a write found no room, and not all has been written since */
         uint64_t futile_until; /* ns: a whole round found nothing evictable, or the agent could take none of it */
         uint64_t futile_size;  /* bytes: the resident size at that time */
         uint64_t vain;         /* pages in a row that the agent could not take, and no event is why; UINT64_MAX: all */

@@ -50,7 +50,7 @@ static void end(struct page_port *port)
 
         for (uint32_t i = w->bounce->sent; i < w->bounce->n; i++)
                 ram_release(s->ram, w->old[i].object);
-        page_port_bounce_free(port, w->bounce);
+        page_port_bounce_free(w->bounce);
         w->owner = NULL;
         w->bounce = NULL;
         owner->back = false;
@@ -111,9 +111,9 @@ void page_back_start(struct page_port *port, struct store_owner *owner)
 {
         struct page_back *w = &port->back;
 
-        if (w->owner || !port->free_bounce || loop_now(port->base.loop) < w->again_at)
+        if (w->owner || !port->write_bounces.free || loop_now(port->base.loop) < w->again_at)
                 return;
-        w->bounce = page_port_bounce(port);
+        w->bounce = page_port_bounce(&port->write_bounces);
         w->owner = owner;
         owner->back = true;
         collect(port);

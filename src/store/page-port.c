@@ -19,7 +19,7 @@
 
 #include <utlist.h>
 
-/* Bounces of a port, registered with its ring. Each serves an I/O at a time. */
+/* Bounces of a port, registered with its ring: half for reads, half for writes. Each serves an I/O at a time. */
 #define BOUNCES 8u
 
 #define BOUNCE_BYTES ((size_t)BOUNCE_PAGES * STORE_PAGE)
@@ -80,43 +80,45 @@ void page_io_go_on_later(struct store_io *io)
         loop_defer(p->port->base.loop, &p->op);
 }
 
-struct bounce *page_port_bounce(struct page_port *port)
+struct bounce *page_port_bounce(struct bounce_pool *pool)
 {
-        struct bounce *b = port->free_bounce;
+        struct bounce *b = pool->free;
 
         if (!b)
                 return NULL;
-        port->free_bounce = b->next;
+        pool->free = b->next;
         b->n = b->sent = b->units = 0;
         return b;
 }
 
-void page_port_bounce_free(struct page_port *port, struct bounce *b)
+void page_port_bounce_free(struct bounce *b)
 {
-        struct page_io *next = port->waiting;
+        struct bounce_pool *pool = b->pool;
+        struct page_io *next = pool->waiting;
 
-        b->next = port->free_bounce;
-        port->free_bounce = b;
+        b->next = pool->free;
+        pool->free = b;
         if (!next)
                 return;
-        port->waiting = next->next_waiting;
-        next->bounce = page_port_bounce(port);
+        pool->waiting = next->next_waiting;
+        next->bounce = page_port_bounce(pool);
         page_io_go_on_later(store_io_of(next));
 }
 
 bool page_io_take_bounce(struct page_io *p)
 {
         struct page_port *port = p->port;
+        struct bounce_pool *pool = store_io_of(p)->write ? &port->write_bounces : &port->read_bounces;
 
-        p->bounce = page_port_bounce(port);
+        p->bounce = page_port_bounce(pool);
         if (p->bounce)
                 return true;
         p->next_waiting = NULL;
-        if (port->waiting)
-                port->last_waiting->next_waiting = p;
+        if (pool->waiting)
+                pool->last_waiting->next_waiting = p;
         else
-                port->waiting = p;
-        port->last_waiting = p;
+                pool->waiting = p;
+        pool->last_waiting = p;
         return false;
 }
 
@@ -126,7 +128,7 @@ void page_io_put_bounce(struct page_io *p)
 
         p->bounce = NULL;
         if (b)
-                page_port_bounce_free(p->port, b);
+                page_port_bounce_free(b);
 }
 
 void page_io_move(struct page_io *p, uint64_t at, uint32_t units, void *memory, int buffer, medium_done_fn done)
@@ -170,7 +172,8 @@ static int make_bounces(struct page_port *port)
         port->buffer = loop_register_buffer(port->base.loop, port->bounces_memory, BOUNCES * BOUNCE_BYTES);
         for (unsigned i = 0; i < BOUNCES; i++) {
                 port->bounces[i].memory = port->bounces_memory + i * BOUNCE_BYTES;
-                LL_PREPEND(port->free_bounce, &port->bounces[i]);
+                port->bounces[i].pool = i % 2 ? &port->read_bounces : &port->write_bounces;
+                LL_PREPEND(port->bounces[i].pool->free, &port->bounces[i]);
         }
         return 0;
 }
@@ -225,4 +228,12 @@ void page_port_close(struct store_port *base)
         free(port->bounces);
         atomic_fetch_sub_explicit(&s->ports, 1, memory_order_relaxed);
         free(port);
+}
+
+void page_port_tidy(struct store_port *base)
+{
+        struct page_port *port = (struct page_port *)base;
+
+        if (port->seal)
+                seal_work_tidy(port->seal);
 }

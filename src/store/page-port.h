@@ -25,11 +25,18 @@ struct bounce_page {
 /* Memory on the way between pages as they are and what the medium has of them. */
 struct bounce {
         struct bounce *next;
+        struct bounce_pool *pool;
         char *memory;   /* BOUNCE_PAGES pages */
         uint32_t n;     /* pages that are in it, one behind another, each in whole units */
         uint32_t units; /* of all of them */
         uint32_t sent;  /* of a write: how many of them were written */
         struct bounce_page v[BOUNCE_PAGES];
+};
+
+/* Bounces that are free, and the I/Os that wait for one, in order; the last means nothing without a first. */
+struct bounce_pool {
+        struct bounce *free;
+        struct page_io *waiting, *last_waiting;
 };
 
 /* Packed pages of an owner that are being written back. */
@@ -51,9 +58,8 @@ struct page_port {
         char *bounces_memory;
         int buffer; /* index of the registered buffer that they are in, -1: not registered */
         struct bounce *bounces;
-        struct bounce *free_bounce;
-        struct page_back back;                  /* owner is NULL: nothing is written back */
-        struct page_io *waiting, *last_waiting; /* for a bounce, in order; the last means nothing without a first */
+        struct bounce_pool read_bounces, write_bounces; /* apart: no read waits for a write */
+        struct page_back back;                          /* owner is NULL: nothing is written back */
 };
 
 /* In store_io.private_, while it is under way. */
@@ -114,8 +120,8 @@ void page_io_put_bounce(struct page_io *p);
 void page_io_move(struct page_io *p, uint64_t at, uint32_t units, void *memory, int buffer, medium_done_fn done);
 
 /* Takes a bounce, if there is a free one, and gives it back. */
-struct bounce *page_port_bounce(struct page_port *port);
-void page_port_bounce_free(struct page_port *port, struct bounce *b);
+struct bounce *page_port_bounce(struct bounce_pool *pool);
+void page_port_bounce_free(struct bounce *b);
 
 /* What a page of an owner is sealed with and padded to, at the end of what is in a bounce. 0 or a negative errno. */
 int page_port_add(struct page_port *port, struct bounce *b, const struct store_owner *owner, store_loc loc,

@@ -13,11 +13,6 @@
 #include "store/checksum.h"
 #include "util/faultpoint.h"
 
-static uint32_t units_of(const struct page_store *s, const struct place *p)
-{
-        return (p->bytes + s->unit - 1) / s->unit;
-}
-
 static bool are_plain_right(struct store_io *io)
 {
         struct page_io *p = page_io_of(io);
@@ -101,7 +96,7 @@ static uint32_t adjacent(const struct page_store *s, const struct place *place, 
                 if (p->kind != PLACE_MEDIUM || p->medium != place->medium || p->at != place->at + *units ||
                     place_is_plain(p) != place_is_plain(place))
                         break;
-                *units += units_of(s, p);
+                *units += place_units(s, p);
         }
         return i;
 }
@@ -117,7 +112,7 @@ static void read_packed(struct store_io *io, const struct place *place, uint32_t
         for (b->n = 0; b->n < p->run; b->n++)
                 b->v[b->n] =
                         (struct bounce_page){ .page = p->next + b->n,
-                                              .units = (uint8_t)units_of(page_store_of_port(p->port), &place[b->n]),
+                                              .units = (uint8_t)place_units(page_store_of_port(p->port), &place[b->n]),
                                               .place = place[b->n] };
         page_io_move(p, place->at, units, b->memory, p->port->buffer, on_read);
 }

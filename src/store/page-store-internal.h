@@ -35,7 +35,7 @@ struct page_store {
         struct seal *seals;     /* of each location whose place says so; NULL: nothing is encrypted */
         struct ram *ram;        /* NULL: there is no tier in memory */
 
-        pthread_mutex_t lock; /* of what follows; nothing else is locked while it is held, but the keys */
+        pthread_mutex_t lock; /* of what follows; locked while it is held: the keys and ram.c */
         struct place *place;  /* of each location */
         struct slot_map *map; /* which locations are free, and how many references the others have */
         struct spread spread; /* which units of the media are free */
@@ -48,7 +48,6 @@ struct page_store {
 
 /* Whose pages are written, and how. */
 struct store_owner {
-        struct page_store *store;
         struct codec_choice codec;
         bool sealed;
         uint32_t key;          /* where sealed */
@@ -56,6 +55,12 @@ struct store_owner {
         uint64_t ram_limit;    /* bytes */
         bool back;             /* some of it is being written back */
 };
+
+/* Units of a medium that a place takes. */
+static inline uint32_t place_units(const struct page_store *s, const struct place *p)
+{
+        return (p->bytes + s->unit - 1) / s->unit;
+}
 
 static inline struct page_store *page_store_of(struct store *store)
 {
@@ -96,5 +101,6 @@ void page_store_look(struct page_store *s, store_loc first, uint32_t n, struct p
 int page_port_open(struct store *store, struct loop *loop, struct store_port **out);
 void page_port_close(struct store_port *port);
 void page_port_submit(struct store_port *port, struct store_io *io);
+void page_port_tidy(struct store_port *port);
 
 #endif

@@ -11,8 +11,8 @@
  * Room is promised when locations are allocated, and found when they are written: then it is known how many bytes they
  * take. Locations of one allocation are written together, and lie together.
  *
- * Locking: one mutex around the maps, held for a search of bounded length and never during I/O. A place needs none: it
- * is written before the write's done() is called, and a location gets to another thread only after that.
+ * Locking: one mutex around the maps and places, held for a search of bounded length and never during I/O. A location's
+ * checksum and seal need none: they are written before its place says so, and stay until it is freed.
  */
 #include "store/page-store.h"
 
@@ -30,11 +30,6 @@
 #include "store/slot-map.h"
 #include "store/unit-map.h"
 #include "util/error.h"
-
-static uint32_t units_of(const struct page_store *s, const struct place *p)
-{
-        return (p->bytes + s->unit - 1) / s->unit;
-}
 
 static uint32_t page_store_alloc(struct store *store, uint32_t pages, store_loc *first)
 {
@@ -93,7 +88,7 @@ static void vacate(struct page_store *s, store_loc loc, struct freed *f)
                 free_units(s, f);
                 *f = (struct freed){ .medium = p.medium, .at = p.at };
         }
-        f->units += units_of(s, &p);
+        f->units += place_units(s, &p);
 }
 
 static void page_store_unref(struct store *store, store_loc first, uint32_t pages)
@@ -178,7 +173,7 @@ bool page_store_move(struct page_store *s, store_loc loc, const void *object, co
                         s->seals[loc] = *seal;
                 }
         } else {
-                spread_free(&s->spread, place->medium, place->at, units_of(s, place));
+                spread_free(&s->spread, place->medium, place->at, place_units(s, place));
         }
         pthread_mutex_unlock(&s->lock);
         return same;
@@ -340,6 +335,7 @@ static const struct store_ops page_store_ops = {
         .port_open = page_port_open,
         .port_close = page_port_close,
         .submit = page_port_submit,
+        .port_tidy = page_port_tidy,
         .stats = page_store_stats,
         .same = page_store_same,
         .owner_new = page_store_owner_new,

@@ -81,6 +81,7 @@ struct store_ops {
         int (*port_open)(struct store *store, struct loop *loop, struct store_port **out);
         void (*port_close)(struct store_port *port);
         void (*submit)(struct store_port *port, struct store_io *io);
+        void (*port_tidy)(struct store_port *port); /* NULL: there is nothing to do */
         void (*stats)(struct store *store, struct store_stats *out);
         int (*owner_new)(struct store *store, const struct store_owner_config *config, struct store_owner **out);
         void (*owner_free)(struct store *store, struct store_owner *owner);
@@ -134,6 +135,13 @@ static inline void store_port_close(struct store_port *port)
 {
         if (port)
                 port->store->ops->port_close(port);
+}
+
+/* An owner that wrote through this port has ended: what was derived from its key is overwritten with the key. */
+static inline void store_port_tidy(struct store_port *port)
+{
+        if (port && port->store->ops->port_tidy)
+                port->store->ops->port_tidy(port);
 }
 
 /* Starts an I/O; done() is always called, never before this returns. */

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "numbered.h"
 #include "store/medium-file.h"
 #include "store/medium.h"
 #include "store/page-store.h"
@@ -20,9 +21,7 @@
 #include "sys/loop.h"
 #include "temp-dir.h"
 #include "util/error.h"
-#include "util/faultpoint.h"
 
-#define MIB          (UINT64_C(1) << 20)
 #define MEMORY_PAGES 4096u
 
 struct rig {
@@ -159,30 +158,6 @@ static inline int io_run(struct rig *rig, bool write, store_loc loc, uint32_t pa
         io_start(rig, &io, write, loc, pages, page);
         rig_wait(rig);
         return io.result;
-}
-
-static inline void fill(void *memory, store_loc loc, uint32_t pages, uint32_t generation)
-{
-        uint64_t *word = memory;
-
-        for (uint64_t i = 0; i < (uint64_t)pages * STORE_PAGE / 8; i++)
-                word[i] = ((loc + i * 8 / STORE_PAGE) << 28 ^ generation) * 0x9e3779b97f4a7c15u + i % 512;
-}
-
-static inline bool holds(const void *memory, store_loc loc, uint32_t pages, uint32_t generation)
-{
-        static unsigned char expected[256 * STORE_PAGE];
-
-        ck_assert_uint_le(pages, 256);
-        fill(expected, loc, pages, generation);
-        return memcmp(memory, expected, (size_t)pages * STORE_PAGE) == 0;
-}
-
-static inline void set_fault(const char *text)
-{
-        struct error e = { 0 };
-
-        ck_assert_msg(faultpoint_set(text, &e) == 0, "%s", e.text);
 }
 
 #endif

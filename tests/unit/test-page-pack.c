@@ -112,6 +112,36 @@ START_TEST(test_at_once)
 }
 END_TEST
 
+/* Writes that make no progress have all the bounces that they may; reads are served all the same. */
+START_TEST(test_reads_pass_writes)
+{
+        struct rig rig = rig_kept(&kept[_i], 1, 16 * MIB);
+        store_loc first, more;
+
+        unit_random_start();
+        for (unsigned i = 0; i < 400; i++)
+                page_make_text(rig_page(&rig, i));
+        ck_assert_uint_eq(store_alloc(rig.store, 20, &first), 20);
+        ck_assert_int_eq(io_run(&rig, true, first, 20, 0), 0);
+        set_fault("store-write=errno:EAGAIN");
+        for (unsigned i = 0; i < 30; i++) {
+                ck_assert_uint_eq(store_alloc(rig.store, 10, &more), 10);
+                io_start(&rig, &many[i], true, more, 10, 20 + i * 10);
+        }
+        io_start(&rig, &many[30], false, first, 20, 1000);
+        while (!many[30].done)
+                ck_assert_int_eq(loop_turn(rig.loop), 0);
+        ck_assert_uint_eq(rig.pending, 30);
+        ck_assert_int_eq(many[30].result, 0);
+        ck_assert_mem_eq(rig_page(&rig, 0), rig_page(&rig, 1000), 20 * STORE_PAGE);
+        set_fault(NULL);
+        rig_wait(&rig);
+        for (unsigned i = 0; i < 30; i++)
+                ck_assert_int_eq(many[i].result, 0);
+        rig_end(&rig);
+}
+END_TEST
+
 /* A page of one word takes no room, whatever the codec; a random one a page, and no more. */
 START_TEST(test_room)
 {
@@ -287,6 +317,7 @@ int main(void)
         tcase_add_unchecked_fixture(tc, temp_dir_make, temp_dir_remove);
         tcase_add_loop_test(tc, test_round_trip, 0, KEPT);
         tcase_add_loop_test(tc, test_at_once, 0, KEPT);
+        tcase_add_loop_test(tc, test_reads_pass_writes, 0, KEPT);
         tcase_add_loop_test(tc, test_room, 0, KEPT);
         tcase_add_loop_test(tc, test_full, 0, KEPT);
         tcase_add_loop_test(tc, test_changed, 0, KEPT);

@@ -325,6 +325,37 @@ START_TEST(test_store_full)
 }
 END_TEST
 
+/* There is room, but no piece that is large enough: known when it is written. It is tried again, and said once. */
+START_TEST(test_no_piece)
+{
+        struct rig *r = rig_new();
+
+        rig_put_many(r, 0, 20, 1);
+        rig_press(r);
+        rig_agent(r);
+        for (unsigned i = 0; i < 5; i++) {
+                rig_store(r, -ENOSPC);
+                rig_expect(r, 0, 20, PAGE_STANDBY);
+                ck_assert_uint_eq(rig_refs(r), 0);
+                ck_assert(r->space.store_is_full);
+                ck_assert_uint_eq(r->space.stats.store_full, 1);
+                rig_press(r);
+                ck_assert_uint_eq(r->n_ios, 1);
+        }
+        touch_all(r, 3, 1);
+        ck_assert(rig_holds(r, 3, 1));
+        rig_store(r, 0);
+        ck_assert(!r->space.store_is_full);
+        rig_expect(r, 4, 16, PAGE_STORED);
+        rig_relax(r);
+        touch_all(r, 0, 20);
+        rig_store(r, 0);
+        ck_assert(rig_holds_many(r, 0, 20, 1));
+        all_free(r);
+        rig_free(r);
+}
+END_TEST
+
 /* At the limit with a full store: what is stored can still be fetched, which makes the store room. */
 START_TEST(test_store_full_at_limit)
 {
@@ -469,6 +500,7 @@ int main(void)
         tcase_add_test(tc, test_thread_end_stays);
         tcase_add_test(tc, test_reserved);
         tcase_add_test(tc, test_store_full);
+        tcase_add_test(tc, test_no_piece);
         tcase_add_test(tc, test_store_full_at_limit);
         tcase_add_test(tc, test_move_gate);
         tcase_add_test(tc, test_silent_agent);

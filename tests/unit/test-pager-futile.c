@@ -120,7 +120,7 @@ START_TEST(test_given_back)
 }
 END_TEST
 
-/* Nothing could be evicted, for now. As soon as the client has grown there is something that perhaps can be. */
+/* Nothing could be evicted. Once the client has grown the search begins anew, before its pause is over. */
 START_TEST(test_grown_since)
 {
         struct rig *r = rig_new();
