@@ -109,6 +109,11 @@ static int port_mappings(struct port *p, int (*fn)(const struct procfs_mapping *
         return procfs_mappings(&session_of(p)->proc, fn, arg);
 }
 
+static int port_mapping_at(struct port *p, uint64_t addr, struct procfs_mapping *m)
+{
+        return procfs_mapping_at(&session_of(p)->proc, addr, m);
+}
+
 static int port_thread_ends(struct port *p, int (*fn)(uint64_t start, uint64_t end, void *arg), void *arg)
 {
         return procfs_thread_ends(&session_of(p)->proc, fn, arg);
@@ -232,6 +237,7 @@ const struct port_ops port_real = {
         .ungate = port_ungate,
         .memory = port_memory,
         .mappings = port_mappings,
+        .mapping_at = port_mapping_at,
         .thread_ends = port_thread_ends,
         .present = port_present,
         .marked = port_marked,

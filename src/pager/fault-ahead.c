@@ -9,6 +9,8 @@
  */
 #include "pager/fault.h"
 
+#include <errno.h>
+
 #include "pager/event.h"
 
 /* Places on the way of a stream that are looked at for a window, at most: some of them are present. */
@@ -43,17 +45,39 @@ static bool is_stored(page_entry e)
 }
 
 /*
+ * How far a stream that is at addr may go: what is certain, and of that only the mapping that addr is in. Beyond its
+ * ends there may be memory that nobody can touch, and whose pages, once there, could not be moved out again (MOVE
+ * refuses what is not writable). A kernel that cannot tell has some of them brought in.
+ */
+static struct region bounds(const struct space *s, uint64_t addr)
+{
+        const struct region *certain = region_at_or_after(&s->certain, addr);
+        struct procfs_mapping m;
+        struct region none = { 0 }, r;
+        int e;
+
+        if (!certain || certain->start > addr)
+                return none;
+        e = s->port->ops->mapping_at(s->port, addr, &m);
+        if (e < 0)
+                return e == -ENOTTY ? *certain : none;
+        r.start = certain->start > m.start ? certain->start : m.start;
+        r.end = certain->end < m.end ? certain->end : m.end;
+        return r;
+}
+
+/*
  * Finds up to `most` pages on the stream's way, and puts their addresses into out. Returns how many; *next is where the
  * stream is to be expected behind them.
  */
 static uint32_t look(const struct space *s, uint64_t from, int32_t stride, uint32_t most, uint64_t *out, uint64_t *next)
 {
-        const struct region *r = region_at_or_after(&s->certain, from);
         uint64_t step = (uint64_t)((int64_t)stride * (int64_t)PAGE_SIZE_), at = from + step;
+        struct region r = bounds(s, from);
         uint32_t n = 0;
 
         /* An address that wraps round is outside, as well. */
-        for (unsigned i = 0; i < LOOK_MOST && r && at >= r->start && at < r->end && from >= r->start; i++, at += step) {
+        for (unsigned i = 0; i < LOOK_MOST && at >= r.start && at < r.end; i++, at += step) {
                 if (!is_stored(ptable_get(&s->table, at)))
                         continue;
                 if (n == most)

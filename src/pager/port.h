@@ -39,6 +39,7 @@ struct port_ops {
 
         int (*memory)(struct port *p, struct procfs_memory *out);
         int (*mappings)(struct port *p, int (*fn)(const struct procfs_mapping *m, void *arg), void *arg);
+        int (*mapping_at)(struct port *p, uint64_t addr, struct procfs_mapping *m); /* procfs_mapping_at() */
         int (*thread_ends)(struct port *p, int (*fn)(uint64_t start, uint64_t end, void *arg), void *arg);
         int (*present)(struct port *p, uint64_t start, uint64_t end, struct procfs_run *runs, unsigned max_runs,
                        uint64_t max_pages, uint64_t *next);

@@ -128,8 +128,8 @@ static int read_mappings(int fd, int (*fn)(const struct procfs_mapping *m, void 
 }
 
 /*
- * The mapping at or after addr. Returns 0 or a negative errno: -ENOENT there is none, -ENOTTY the kernel has no such
- * query.
+ * The mapping at or after addr, with its name if there is a buffer for it. Returns 0 or a negative errno: -ENOENT there
+ * is none, -ENOTTY the kernel has no such query.
  */
 static int query(int fd, uint64_t addr, struct procfs_mapping *m, char *name, uint32_t name_size)
 {
@@ -143,7 +143,7 @@ static int query(int fd, uint64_t addr, struct procfs_mapping *m, char *name, ui
 
         if (ioctl(fd, PROCMAP_QUERY, &q) < 0)
                 return -errno;
-        if (q.vma_name_size == 0)
+        if (name && q.vma_name_size == 0)
                 name[0] = '\0';
         *m = (struct procfs_mapping){
                 .start = q.vma_start,
@@ -151,7 +151,7 @@ static int query(int fd, uint64_t addr, struct procfs_mapping *m, char *name, ui
                 .readable = q.vma_flags & PROCMAP_QUERY_VMA_READABLE,
                 .writable = q.vma_flags & PROCMAP_QUERY_VMA_WRITABLE,
                 .shared = q.vma_flags & PROCMAP_QUERY_VMA_SHARED,
-                .name = name,
+                .name = name ? name : "",
         };
         classify(m, q.inode != 0);
         return 0;
@@ -220,21 +220,29 @@ static int find_place(const struct procfs_mapping *m, void *arg)
         return 1;
 }
 
+int procfs_mapping_at(const struct procfs *p, uint64_t addr, struct procfs_mapping *m)
+{
+        int r = query(p->maps, addr, m, NULL, 0);
+
+        return r < 0 ? r : m->start > addr ? -ENOENT : 0;
+}
+
 int procfs_mapping_end(const struct procfs *p, uint64_t addr, uint64_t *end)
 {
+        struct procfs_mapping m;
+        int r = procfs_mapping_at(p, addr, &m);
+
+        if (r == 0)
+                *end = m.end;
+        if (r != -ENOTTY)
+                return r;
+
         _cleanup_(closep) int fd = open_maps(p, "maps");
         struct place place = { .addr = addr };
-        struct procfs_mapping m;
-        char name[NAME_BUFFER];
-        int r;
 
         if (fd < 0)
                 return fd;
-        r = query(fd, addr, &m, name, sizeof(name));
-        if (r == 0)
-                r = find_place(&m, &place);
-        else if (r == -ENOTTY)
-                r = read_mappings(fd, find_place, &place);
+        r = read_mappings(fd, find_place, &place);
         *end = place.end;
         return r == 1 ? 0 : r < 0 ? r : -ENOENT;
 }

@@ -58,7 +58,7 @@ static int alive(int pidfd)
 
 int procfs_open(struct procfs *p, pid_t pid, int pidfd)
 {
-        _cleanup_(closep) int dir = -1, statm = -1, pagemap = -1;
+        _cleanup_(closep) int dir = -1, statm = -1, pagemap = -1, maps = -1;
         char path[32];
         int r;
 
@@ -75,7 +75,10 @@ int procfs_open(struct procfs *p, pid_t pid, int pidfd)
         pagemap = procfs_open_in(dir, "pagemap");
         if (pagemap < 0)
                 return pagemap;
-        *p = (struct procfs){ take_fd(&dir), take_fd(&statm), take_fd(&pagemap), 0 };
+        maps = procfs_open_in(dir, "maps");
+        if (maps < 0)
+                return maps;
+        *p = (struct procfs){ take_fd(&dir), take_fd(&statm), take_fd(&pagemap), take_fd(&maps), 0 };
         return 0;
 }
 
@@ -86,6 +89,7 @@ void procfs_close(struct procfs *p)
         closep(&p->dir);
         closep(&p->statm);
         closep(&p->pagemap);
+        closep(&p->maps);
         *p = (struct procfs)PROCFS_NONE;
 }
 

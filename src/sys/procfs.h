@@ -15,12 +15,13 @@ struct procfs {
         int dir; /* /proc/PID */
         int statm;
         int pagemap;
+        int maps;
         pid_t tid; /* the thread that stands for the process: 0 the first, another once that has ended */
 };
 
 #define PROCFS_NONE           \
         {                     \
-                -1, -1, -1, 0 \
+                -1, -1, -1, -1, 0 \
         }
 
 /* Opens what is read often. Returns 0 or a negative errno (-ESRCH: the process is gone). */
@@ -54,6 +55,13 @@ struct procfs_mapping {
  * failure, -ESRCH when the process is gone.
  */
 int procfs_mappings(const struct procfs *p, int (*fn)(const struct procfs_mapping *m, void *arg), void *arg);
+
+/*
+ * The mapping that addr is in, but for its name, and without much ado: a query of its own (PROCMAP_QUERY, Linux 6.11).
+ * Returns 0 or a negative errno: -ENOENT there is none, -ESRCH the process is gone, -ENOTTY the kernel has no such
+ * query.
+ */
+int procfs_mapping_at(const struct procfs *p, uint64_t addr, struct procfs_mapping *m);
 
 /* Where the mapping that addr is in ends. Returns 0 or a negative errno: -ENOENT there is none, -ESRCH it is gone. */
 int procfs_mapping_end(const struct procfs *p, uint64_t addr, uint64_t *end);

@@ -182,29 +182,51 @@ static int port_memory(struct port *p, struct procfs_memory *out)
         return 0;
 }
 
+/* The mapping at or after a page. */
+static int find_mapping(struct port *p, unsigned at, struct procfs_mapping *m)
+{
+        const struct sim_vma *v = NULL;
+
+        enter(p);
+        if (current->mm.gone || !current->known)
+                return -ESRCH;
+        for (unsigned i = 0; i < current->mm.n_vmas && !v; i++)
+                if (current->mm.vma[i].end > at)
+                        v = &current->mm.vma[i];
+        if (!v)
+                return -ENOENT;
+        *m = (struct procfs_mapping){
+                .start = sim_address(v->start),
+                .end = sim_address(v->end),
+                .readable = v->readable,
+                .writable = v->writable,
+                .anonymous = true,
+                .name = "",
+        };
+        return 0;
+}
+
+static int port_mapping_at(struct port *p, uint64_t addr, struct procfs_mapping *m)
+{
+        int r = find_mapping(p, page_of(addr), m);
+
+        return r < 0 ? r : m->start > addr ? -ENOENT : 0;
+}
+
 /* The list is read mapping by mapping. */
 static int port_mappings(struct port *p, int (*fn)(const struct procfs_mapping *m, void *arg), void *arg)
 {
+        struct procfs_mapping m;
         unsigned at = 0;
         int r = 0;
 
         while (r == 0) {
-                struct procfs_mapping m = { .anonymous = true, .name = "" };
-                const struct sim_vma *v = NULL;
-
-                enter(p);
-                if (current->mm.gone || !current->known)
-                        return -ESRCH;
-                for (unsigned i = 0; i < current->mm.n_vmas && !v; i++)
-                        if (current->mm.vma[i].end > at)
-                                v = &current->mm.vma[i];
-                if (!v)
-                        break;
-                m.start = sim_address(v->start);
-                m.end = sim_address(v->end);
-                m.readable = v->readable;
-                m.writable = v->writable;
-                at = v->end;
+                r = find_mapping(p, at, &m);
+                if (r == -ENOENT)
+                        return 0;
+                if (r < 0)
+                        return r;
+                at = page_of(m.end);
                 r = fn(&m, arg);
         }
         return r;
@@ -371,6 +393,7 @@ const struct port_ops sim_port_ops = {
         .ungate = port_ungate,
         .memory = port_memory,
         .mappings = port_mappings,
+        .mapping_at = port_mapping_at,
         .present = port_present,
         .marked = port_marked,
         .taken = port_taken,

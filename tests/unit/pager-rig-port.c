@@ -185,6 +185,27 @@ static int port_memory(struct port *port, struct procfs_memory *out)
         return 0;
 }
 
+static int port_mapping_at(struct port *port, uint64_t addr, struct procfs_mapping *m)
+{
+        unsigned first = rig_number(addr), end = first;
+        const struct rig *r = of(port);
+
+        if (r->no_query)
+                return -ENOTTY;
+        if (!r->page[first].mapped)
+                return -ENOENT;
+        while (first > 0 && r->page[first - 1].mapped && first != r->protected_from)
+                first--;
+        do
+                end++;
+        while (end < RIG_PAGES && r->page[end].mapped && end != r->protected_from);
+        *m = (struct procfs_mapping){ .anonymous = true, .name = "" };
+        m->start = rig_addr(first);
+        m->end = rig_addr(end);
+        m->readable = m->writable = !r->protected_from || first < r->protected_from;
+        return 0;
+}
+
 static int port_mappings(struct port *port, int (*fn)(const struct procfs_mapping *m, void *arg), void *arg)
 {
         struct rig *r = of(port);
@@ -376,6 +397,7 @@ const struct port_ops rig_port_ops = {
         .ungate = port_ungate,
         .memory = port_memory,
         .mappings = port_mappings,
+        .mapping_at = port_mapping_at,
         .thread_ends = port_thread_ends,
         .present = port_present,
         .mark = port_mark,

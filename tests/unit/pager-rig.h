@@ -72,6 +72,8 @@ struct rig {
         bool shared[RIG_PAGES]; /* another process has the page too */
         int copy_error;         /* COPY fails with it, copy_errors times */
         unsigned copy_errors;
+        unsigned protected_from; /* the page from which on nothing may be touched, not 0 */
+        bool no_query;           /* the kernel cannot be asked for one mapping */
 
         struct uffd_msg msg[RIG_MSGS];
         unsigned n_msgs;

@@ -258,6 +258,32 @@ START_TEST(test_not_installed)
 }
 END_TEST
 
+/*
+ * _i: whether the kernel tells where a mapping ends. Behind it there is memory that nobody can touch: nothing is
+ * brought in there.
+ */
+START_TEST(test_other_mapping)
+{
+        struct rig *r = new_stored();
+
+        r->protected_from = STORED / 2;
+        r->no_query = !_i;
+        for (unsigned page = 0; page < r->protected_from; page++) {
+                if (r->page[page].present)
+                        continue;
+                rig_touch(r, page);
+                rig_receive(r);
+                rig_store(r, 0);
+        }
+        ck_assert(rig_holds_many(r, 0, r->protected_from, 7));
+        ck_assert_int_eq(!r->page[r->protected_from].present, _i);
+        if (_i)
+                rig_expect(r, r->protected_from, STORED - r->protected_from, PAGE_STORED);
+        check_quiet(r);
+        rig_free(r);
+}
+END_TEST
+
 /* A run across two mappings is refused whole: page by page it is not. */
 START_TEST(test_two_mappings)
 {
@@ -508,6 +534,7 @@ int main(void)
         tcase_add_loop_test(tc, test_no_mark, 0, 16);
         tcase_add_test(tc, test_no_mark_and_touched);
         tcase_add_loop_test(tc, test_not_installed, 0, 3);
+        tcase_add_loop_test(tc, test_other_mapping, 0, 2);
         tcase_add_test(tc, test_two_mappings);
         tcase_add_loop_test(tc, test_is_there, 0, 16);
         tcase_add_test(tc, test_read_fails);

@@ -656,13 +656,19 @@ START_TEST(test_mapping_end)
 {
         struct procfs p = open_self();
         char *mem = mmap(NULL, 3 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        struct procfs_mapping m;
         uint64_t end = 0;
+        int r;
 
         ck_assert_int_eq(mprotect(mem + PAGE, PAGE, PROT_NONE), 0);
         ck_assert_int_eq(procfs_mapping_end(&p, (uintptr_t)mem + PAGE, &end), 0);
         ck_assert_uint_eq(end, (uintptr_t)mem + 2 * PAGE);
+        r = procfs_mapping_at(&p, (uintptr_t)mem + PAGE, &m);
+        ck_assert(r == -ENOTTY ||
+                  (r == 0 && m.start == (uintptr_t)mem + PAGE && m.end == end && !m.readable && !m.writable));
         ck_assert_int_eq(munmap(mem + PAGE, PAGE), 0);
         ck_assert_int_eq(procfs_mapping_end(&p, (uintptr_t)mem + PAGE, &end), -ENOENT);
+        ck_assert_int_eq(procfs_mapping_at(&p, (uintptr_t)mem + PAGE, &m), r ? r : -ENOENT);
         munmap(mem, 3 * PAGE);
         procfs_close(&p);
 }
