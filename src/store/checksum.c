@@ -75,3 +75,15 @@ uint32_t checksums_check(const struct checksums *c, uint64_t first, const void *
                 i++;
         return i;
 }
+
+struct checksum checksums_get(const struct checksums *c, uint64_t location)
+{
+        return (struct checksum){ c->v[location].low64, c->v[location].high64 };
+}
+
+bool checksum_fits(const struct checksum *of, uint64_t location, const void *page)
+{
+        XXH128_hash_t is = sum(location, page);
+
+        return is.low64 == of->low && is.high64 == of->high;
+}

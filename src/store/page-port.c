@@ -6,6 +6,7 @@
  *   page-write   packs pages, finds room for them, writes them
  *   page-read    reads them, unpacks them, sees that they are right
  *   page-back    writes packed pages that were kept in memory to a medium
+ *   page-move    moves pages that lie between free units
  *
  * Pages that are packed or encrypted go through a bounce: memory of the port's, in which they lie as on the medium.
  * Others are moved between the medium and the caller's memory.
@@ -44,6 +45,8 @@ void page_io_end(struct store_io *io, int result)
                 atomic_fetch_add_explicit(&c->errors, 1, memory_order_relaxed);
         else
                 atomic_fetch_add_explicit(&c->pages, io->pages, memory_order_relaxed);
+        if (io->write && (result == 0 || result == -ENOSPC))
+                page_move_look(p->port);
         io->done(io, result);
 }
 
@@ -160,28 +163,31 @@ void page_port_submit(struct store_port *base, struct store_io *io)
         go_on(io);
 }
 
-static int make_bounces(struct page_port *port)
+/* Memory of the port's, for bounces where it has any, and for pages on the move. */
+static int make_memory(struct page_port *port, unsigned bounces)
 {
+        port->memory_bytes = bounces * BOUNCE_BYTES + PAGE_MOVE_BYTES;
         port->bounces = calloc(BOUNCES, sizeof(*port->bounces));
-        port->bounces_memory = mmap(NULL, BOUNCES * BOUNCE_BYTES, PROT_READ | PROT_WRITE,
-                                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (port->bounces_memory == MAP_FAILED)
-                port->bounces_memory = NULL;
-        if (!port->bounces || !port->bounces_memory)
+        port->memory = mmap(NULL, port->memory_bytes, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (port->memory == MAP_FAILED)
+                port->memory = NULL;
+        if (!port->bounces || !port->memory)
                 return -ENOMEM;
-        port->buffer = loop_register_buffer(port->base.loop, port->bounces_memory, BOUNCES * BOUNCE_BYTES);
-        for (unsigned i = 0; i < BOUNCES; i++) {
-                port->bounces[i].memory = port->bounces_memory + i * BOUNCE_BYTES;
+        port->buffer = loop_register_buffer(port->base.loop, port->memory, port->memory_bytes);
+        for (unsigned i = 0; i < bounces; i++) {
+                port->bounces[i].memory = port->memory + i * BOUNCE_BYTES;
                 port->bounces[i].pool = i % 2 ? &port->read_bounces : &port->write_bounces;
                 LL_PREPEND(port->bounces[i].pool->free, &port->bounces[i]);
         }
+        port->move.memory = port->memory + bounces * BOUNCE_BYTES;
         return 0;
 }
 
 static int set_up(struct page_port *port)
 {
         struct page_store *s = page_store_of_port(port);
-        int r = s->packs ? make_bounces(port) : 0;
+        int r = make_memory(port, s->packs ? BOUNCES : 0);
 
         if (r == 0 && s->packs)
                 r = codec_work_new(&port->codec);
@@ -217,14 +223,15 @@ void page_port_close(struct store_port *base)
         struct page_port *port = (struct page_port *)base;
         struct page_store *s = page_store_of_port(port);
 
+        page_move_stop(port);
         for (unsigned i = 0; i < s->spread.n; i++)
                 medium_port_close(port->medium[i]);
         codec_work_free(port->codec);
         seal_work_free(port->seal);
         if (port->buffer >= 0)
                 loop_unregister_buffer(base->loop, port->buffer);
-        if (port->bounces_memory)
-                munmap(port->bounces_memory, BOUNCES * BOUNCE_BYTES);
+        if (port->memory)
+                munmap(port->memory, port->memory_bytes);
         free(port->bounces);
         atomic_fetch_sub_explicit(&s->ports, 1, memory_order_relaxed);
         free(port);

@@ -8,6 +8,7 @@
 
 #include "store/codec.h"
 #include "store/medium.h"
+#include "store/page-move.h"
 #include "store/page-store-internal.h"
 #include "store/ram.h"
 #include "store/seal.h"
@@ -55,11 +56,13 @@ struct page_port {
         struct medium_port *medium[SPREAD_MOST];
         struct codec_work *codec;
         struct seal_work *seal;
-        char *bounces_memory;
-        int buffer; /* index of the registered buffer that they are in, -1: not registered */
+        char *memory; /* of bounces, and of pages on the move */
+        size_t memory_bytes;
+        int buffer; /* index of the registered buffer that it is, -1: not registered */
         struct bounce *bounces;
         struct bounce_pool read_bounces, write_bounces; /* apart: no read waits for a write */
         struct page_back back;                          /* owner is NULL: nothing is written back */
+        struct page_move move;
 };
 
 /* In store_io.private_, while it is under way. */

@@ -53,12 +53,37 @@ static bool are_packed_right(struct store_io *io)
 static bool are_right(struct store_io *io)
 {
         struct page_io *p = page_io_of(io);
-        bool right = (p->bounce ? are_packed_right(io) : are_plain_right(io)) &&
-                     faultpoint_visit("store-check").action != FAULTPOINT_ERRNO;
 
-        if (!right)
-                atomic_fetch_add_explicit(&page_store_of_port(p->port)->mismatches, 1, memory_order_relaxed);
-        return right;
+        return (p->bounce ? are_packed_right(io) : are_plain_right(io)) &&
+               faultpoint_visit("store-check").action != FAULTPOINT_ERRNO;
+}
+
+/*
+ * Whether what was read is no longer where it was read from (page-drain.h): then the bytes are another's by now, and
+ * there was nothing wrong.
+ */
+static bool have_moved(const struct store_io *io)
+{
+        const struct page_io *p = (const struct page_io *)io->private_;
+        struct page_store *s = page_store_of_port(p->port);
+        uint64_t at = p->medium.at;
+
+        for (uint32_t i = 0; i < p->run; i++) {
+                struct place place;
+
+                page_store_look(s, io->loc + p->next + i, 1, &place);
+                if (place.kind != PLACE_MEDIUM || place.medium != p->part || place.at != at)
+                        return true;
+                at += place_units(s, &place);
+        }
+        return false;
+}
+
+/* What was read is wrong. Whether it was before, too. */
+static bool is_wrong_again(const struct page_io *p)
+{
+        atomic_fetch_add_explicit(&page_store_of_port(p->port)->mismatches, 1, memory_order_relaxed);
+        return p->reread;
 }
 
 static void on_read(struct medium_io *m, int result)
@@ -76,7 +101,11 @@ static void on_read(struct medium_io *m, int result)
                         page_read_on(io);
                 else
                         page_io_end(io, 0);
-        } else if (p->reread) {
+        } else if (have_moved(io)) {
+                p->reread = false;
+                page_io_put_bounce(p);
+                page_read_on(io);
+        } else if (is_wrong_again(p)) {
                 page_io_end(io, -EBADMSG);
         } else {
                 /* A device, or the way to it, may do better the second time. */

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "store/codec.h"
+#include "store/page-drain.h"
 #include "store/place.h"
 #include "store/spread.h"
 #include "store/store.h"
@@ -40,6 +41,8 @@ struct page_store {
         struct slot_map *map; /* which locations are free, and how many references the others have */
         struct spread spread; /* which units of the media are free */
         uint64_t promised;    /* units for locations that are allocated, and not written yet */
+        store_loc beyond;     /* no location from this one on was ever allocated */
+        struct page_drain drain;
 
         struct page_counters reads, writes;
         _Atomic uint64_t mismatches; /* pages read that were not what was written */

@@ -4,6 +4,7 @@
  * it was (checksum), and how many references it has (slot-map).
  *
  *   page-store   which locations are free, and which units of the media (spread)
+ *   page-drain   which pages are moved, so that free units lie together (drain); page-move moves them
  *   page-back    writes packed pages back that were kept in memory (ram)
  *   page-port    moves pages, one port a worker
  *   medium-*     moves bytes
@@ -31,17 +32,28 @@
 #include "store/unit-map.h"
 #include "util/error.h"
 
+/* How many pages can be promised room. */
+static uint64_t room_for(const struct page_store *s)
+{
+        uint64_t available = spread_available(&s->spread);
+
+        return available > s->promised ? (available - s->promised) / s->per_page : 0;
+}
+
 static uint32_t page_store_alloc(struct store *store, uint32_t pages, store_loc *first)
 {
         struct page_store *s = page_store_of(store);
-        uint64_t available, room;
+        uint64_t room;
         uint32_t got;
 
         pthread_mutex_lock(&s->lock);
-        available = spread_available(&s->spread);
-        room = available > s->promised ? (available - s->promised) / s->per_page : 0;
+        room = room_for(s);
+        if (room < pages && page_drain_end(s))
+                room = room_for(s);
         got = room ? slot_map_alloc(s->map, pages < room ? pages : (uint32_t)room, first) : 0;
         s->promised += (uint64_t)got * s->per_page;
+        if (got && *first + got > s->beyond)
+                s->beyond = *first + got;
         pthread_mutex_unlock(&s->lock);
         return got;
 }
@@ -118,17 +130,21 @@ static uint32_t fitting(const struct page_store *s, const uint8_t *units, uint32
 uint32_t page_store_take(struct page_store *s, const uint8_t *units, uint32_t n, bool promised, uint64_t now,
                          unsigned *medium, uint64_t *at)
 {
-        uint32_t all = 0, got, pages = 0, taken;
+        uint32_t all = 0, least = units ? units[0] : s->per_page, got, pages = 0, taken;
 
         for (uint32_t i = 0; i < n; i++)
                 all += units ? units[i] : s->per_page;
         pthread_mutex_lock(&s->lock);
         if (promised || spread_available(&s->spread) >= s->promised + all) {
-                got = spread_alloc(&s->spread, all, units ? units[0] : s->per_page, now, medium, at);
+                got = spread_alloc(&s->spread, all, least, now, medium, at);
                 pages = fitting(s, units, n, got, &taken);
                 if (taken < got)
                         spread_free(&s->spread, *medium, *at + taken, got - taken);
                 s->promised -= promised ? (uint64_t)pages * s->per_page : 0;
+                if (promised && !pages)
+                        page_drain_urge(s);
+                else
+                        page_drain_allow(s, taken);
         }
         pthread_mutex_unlock(&s->lock);
         return pages;
@@ -202,9 +218,11 @@ static void page_store_stats(struct store *store, struct store_stats *out)
         pthread_mutex_lock(&s->lock);
         for (unsigned i = 0; i < s->spread.n; i++) {
                 const struct spread_part *p = &s->spread.part[i];
+                struct unit_map_stats map;
 
                 capacity += p->medium->units * p->medium->unit;
-                used += (p->medium->units - unit_map_available(p->map) - p->retired) * p->medium->unit;
+                unit_map_stats(p->map, &map);
+                used += (p->medium->units - map.available - map.closed - p->retired) * p->medium->unit;
                 retired += p->retired * p->medium->unit;
         }
         pthread_mutex_unlock(&s->lock);
@@ -217,6 +235,7 @@ static void page_store_stats(struct store *store, struct store_stats *out)
                 .writes = count_of(&s->writes.ios),
                 .read_pages = count_of(&s->reads.pages),
                 .written_pages = count_of(&s->writes.pages),
+                .moved_pages = count_of(&s->drain.pages),
                 .read_errors = count_of(&s->reads.errors),
                 .write_errors = count_of(&s->writes.errors),
                 .checksum_errors = count_of(&s->mismatches),

@@ -62,6 +62,7 @@ struct store_stats {
         uint64_t ram_bytes;           /* in use by a RAM tier */
         uint64_t reads, writes;       /* I/Os */
         uint64_t read_pages, written_pages;
+        uint64_t moved_pages; /* from one place of a medium to another, so that free space lies together */
         uint64_t read_errors, write_errors; /* I/Os that failed, at last */
         uint64_t checksum_errors;           /* pages that were read and were not what was written, retries included */
 };

@@ -20,122 +20,19 @@
  * A page's worth of units and less has an index of its own: for each length up to SMALL a bit for each group that
  * has a run of just that length. A single page takes one that it fills, so that no slivers are left which nothing fits.
  */
-#include "store/unit-map.h"
+#include "store/unit-map-internal.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <stdbool.h>
 #include <stdlib.h>
 
-#define WORD        64u
-#define FULL        (~UINT64_C(0))
-#define GROUP       UNIT_MAP_GROUP
-#define GROUP_WORDS (GROUP / WORD)
-#define NONE        UINT32_MAX
-#define CLASSES     41u /* 0: nothing free; the last one: UNIT_MAP_RUN_MOST and more */
-#define LOOK        8   /* groups of a list, where not all of it will do */
-#define SMALL       8u  /* units in a run that is indexed by its exact length */
-#define LOOK_SMALL  64  /* words of 64 groups each */
-
-struct group {
-        uint32_t longest;          /* run of free units */
-        uint32_t prev, next;       /* in its list */
-        uint16_t small[SMALL + 1]; /* runs of exactly so many units */
-};
-
-struct unit_map {
-        uint64_t *free; /* bit set: free; those beyond the last unit are clear */
-        struct group *groups;
-        uint64_t not_empty; /* a bit for each of lists */
-        uint32_t lists[CLASSES];
-        uint64_t *has[SMALL + 1];   /* a bit for each group that has runs of exactly so many units */
-        uint64_t cursor[SMALL + 1]; /* the word of the last one found */
-        uint64_t has_words;
-        struct unit_map_stats stats;
-        size_t bytes;
-};
+#define LOOK       8  /* groups of a list, where not all of it will do */
+#define LOOK_SMALL 64 /* words of 64 groups each */
 
 _Static_assert(GROUP >= UNIT_MAP_RUN_MOST, "an allocation fits a group");
-
-/* --- classes of lengths, lists of groups ------------------------------------------------------- */
-
-static unsigned class_of(uint32_t length)
-{
-        unsigned power;
-
-        if (length > UNIT_MAP_RUN_MOST)
-                length = UNIT_MAP_RUN_MOST;
-        if (length < 8)
-                return length;
-        power = 31 - (unsigned)__builtin_clz(length);
-        return 8 + (power - 3) * 4 + (length >> (power - 2) & 3);
-}
-
-/* The least length of a class. */
-static uint32_t class_low(unsigned class)
-{
-        return class < 8 ? class : (4 + (class & 3)) << (class / 4 - 1);
-}
-
-static void list_add(struct unit_map *map, uint32_t group, unsigned class)
-{
-        struct group *g = &map->groups[group];
-
-        if (!class)
-                return;
-        g->prev = NONE;
-        g->next = map->lists[class];
-        if (g->next != NONE)
-                map->groups[g->next].prev = group;
-        map->lists[class] = group;
-        map->not_empty |= UINT64_C(1) << class;
-}
-
-static void list_remove(struct unit_map *map, uint32_t group, unsigned class)
-{
-        struct group *g = &map->groups[group];
-
-        if (!class)
-                return;
-        if (g->next != NONE)
-                map->groups[g->next].prev = g->prev;
-        if (g->prev != NONE)
-                map->groups[g->prev].next = g->next;
-        else
-                map->lists[class] = g->next;
-        if (map->lists[class] == NONE)
-                map->not_empty &= ~(UINT64_C(1) << class);
-}
-
-static void set_longest(struct unit_map *map, uint32_t group, uint32_t longest)
-{
-        unsigned before = class_of(map->groups[group].longest), after = class_of(longest);
-
-        map->groups[group].longest = longest;
-        if (before == after)
-                return;
-        list_remove(map, group, before);
-        list_add(map, group, after);
-}
+_Static_assert(sizeof(struct group) == 32, "a bit a unit, and little more");
 
 /* --- the bitmap -------------------------------------------------------------------------------- */
-
-/* A run of a group came to be, or is no more. */
-static void count_run(struct unit_map *map, uint32_t group, uint32_t length, bool is)
-{
-        if (!length)
-                return;
-        if (length <= SMALL) {
-                uint16_t *n = &map->groups[group].small[length];
-                uint64_t bit = UINT64_C(1) << group % WORD, *word = &map->has[length][group / WORD];
-
-                *n = (uint16_t)(is ? *n + 1 : *n - 1);
-                *word = *n ? *word | bit : *word & ~bit;
-        }
-        map->stats.runs += is ? 1 : UINT64_MAX;
-        if (length >= UNIT_MAP_LONG)
-                map->stats.long_units += is ? length : -(uint64_t)length;
-}
 
 /* Sets or clears the free bits of a run, all of which have to be the other way. */
 static void mark(struct unit_map *map, uint64_t first, uint32_t count, bool is_free)
@@ -190,52 +87,15 @@ static uint32_t free_before(const struct unit_map *map, uint64_t unit, uint64_t 
 
 /* --- allocation -------------------------------------------------------------------------------- */
 
-struct run {
-        uint64_t first;
-        uint32_t length;
-};
-
-/* Gets the runs of a group one by one. */
-struct walk {
-        const uint64_t *free;
-        uint64_t word, end; /* numbers of words */
-        uint64_t bits;      /* of `word`, those that lie ahead */
-};
-
-/* The next run; its length is 0 at the end. */
-static struct run walk_next(struct walk *w)
-{
-        struct run run = { 0, 0 };
-        unsigned at, n;
-
-        while (!w->bits) {
-                if (++w->word >= w->end)
-                        return run;
-                w->bits = w->free[w->word];
-        }
-        at = (unsigned)__builtin_ctzll(w->bits);
-        run.first = w->word * WORD + at;
-        w->bits |= (UINT64_C(1) << at) - 1; /* so that what is not set first is the end of the run */
-        while (w->bits == FULL) {
-                run.length += WORD;
-                w->bits = ++w->word < w->end ? w->free[w->word] : 0;
-        }
-        n = (unsigned)__builtin_ctzll(~w->bits);
-        run.length += n - at;
-        w->bits &= FULL << n;
-        return run;
-}
-
 /* The shortest run of a group with at least `want` units, of which it has one; *others: the longest of its others. */
 static struct run best_fit(const struct unit_map *map, uint32_t group, uint32_t want, uint32_t *others)
 {
-        uint64_t word = (uint64_t)group * GROUP_WORDS;
-        struct walk w = { map->free, word, word + GROUP_WORDS, map->free[word] };
+        struct walk w = unit_map_walk(map, group);
         uint32_t longest = map->groups[group].longest;
         struct run run, best = { 0, UINT32_MAX };
 
         *others = 0;
-        for (run = walk_next(&w); run.length; run = walk_next(&w)) {
+        for (run = unit_map_next(&w); run.length; run = unit_map_next(&w)) {
                 uint32_t other = run.length;
 
                 if (run.length >= want && run.length < best.length) {
@@ -255,12 +115,13 @@ static struct run best_fit(const struct unit_map *map, uint32_t group, uint32_t 
 /* A group with a run of `want` units, or with one of the longest. There is something free. */
 static uint32_t choose_group(const struct unit_map *map, uint32_t want)
 {
-        unsigned class = class_of(want);
-        uint64_t longer = map->not_empty >> (class_low(class) < want ? class + 1 : class);
+        unsigned class = unit_map_class(want);
+        uint64_t longer = map->not_empty >> (unit_map_class_low(class) < want ? class + 1 : class);
         uint32_t group, best;
 
         if (longer)
-                return map->lists[(class_low(class) < want ? class + 1 : class) + (unsigned)__builtin_ctzll(longer)];
+                return map->lists[(unit_map_class_low(class) < want ? class + 1 : class) +
+                                  (unsigned)__builtin_ctzll(longer)];
 
         best = group = map->lists[63 - (unsigned)__builtin_clzll(map->not_empty)];
         for (int i = 0; i < LOOK && group != NONE && map->groups[best].longest < want; i++) {
@@ -312,8 +173,9 @@ static uint64_t exact_fit(const struct unit_map *map, uint32_t group, uint32_t w
 static void take(struct unit_map *map, uint32_t group, struct run run, uint32_t want)
 {
         mark(map, run.first, want, false);
-        count_run(map, group, run.length, false);
-        count_run(map, group, run.length - want, true);
+        unit_map_count(map, group, run.length, false);
+        unit_map_count(map, group, run.length - want, true);
+        map->groups[group].free = (uint16_t)(map->groups[group].free - want);
         map->stats.available -= want;
 }
 
@@ -338,7 +200,7 @@ uint32_t unit_map_alloc(struct unit_map *map, uint32_t want, uint64_t *first)
                 want = map->groups[group].longest;
         run = best_fit(map, group, want, &others);
         take(map, group, run, want);
-        set_longest(map, group, others > run.length - want ? others : run.length - want);
+        unit_map_set_longest(map, group, others > run.length - want ? others : run.length - want);
         *first = run.first;
         return want;
 }
@@ -352,12 +214,17 @@ static void release_in_group(struct unit_map *map, uint32_t group, uint64_t firs
         uint32_t before = free_before(map, first, begin), after = free_after(map, first + count, begin + GROUP);
 
         mark(map, first, count, true);
-        count_run(map, group, before, false);
-        count_run(map, group, after, false);
-        count_run(map, group, before + count + after, true);
+        map->groups[group].free = (uint16_t)(map->groups[group].free + count);
+        if (group_is_closed(&map->groups[group])) {
+                map->stats.closed += count;
+                return;
+        }
+        unit_map_count(map, group, before, false);
+        unit_map_count(map, group, after, false);
+        unit_map_count(map, group, before + count + after, true);
         map->stats.available += count;
         if (before + count + after > map->groups[group].longest)
-                set_longest(map, group, before + count + after);
+                unit_map_set_longest(map, group, before + count + after);
 }
 
 void unit_map_release(struct unit_map *map, uint64_t first, uint64_t count)
@@ -378,7 +245,7 @@ void unit_map_release(struct unit_map *map, uint64_t first, uint64_t count)
 void unit_map_stats(const struct unit_map *map, struct unit_map_stats *out)
 {
         *out = map->stats;
-        out->longest = map->not_empty ? class_low(63 - (unsigned)__builtin_clzll(map->not_empty)) : 0;
+        out->longest = map->not_empty ? unit_map_class_low(63 - (unsigned)__builtin_clzll(map->not_empty)) : 0;
 }
 
 uint64_t unit_map_available(const struct unit_map *map)
@@ -410,6 +277,7 @@ int unit_map_new(uint64_t units, struct unit_map **out)
                 return -ENOMEM;
         }
 
+        map->n_groups = (uint32_t)groups;
         map->has_words = groups / WORD + (groups % WORD != 0);
         for (unsigned i = 1; i <= SMALL; i++) {
                 map->has[i] = calloc(map->has_words, sizeof(*map->has[i]));

@@ -6,19 +6,21 @@
 #ifndef STORE_UNIT_MAP_H
 #define STORE_UNIT_MAP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct unit_map;
 
-#define UNIT_MAP_RUN_MOST 2048u              /* units in one allocation: a batch of 256 pages in 8 units each */
-#define UNIT_MAP_GROUP    4096u              /* no run goes across a multiple of this */
-#define UNIT_MAP_LONG     128u               /* units of a run that is counted as a long one: 64 KiB of sectors */
+#define UNIT_MAP_RUN_MOST 2048u               /* units in one allocation: a batch of 256 pages in 8 units each */
+#define UNIT_MAP_GROUP    4096u               /* no run goes across a multiple of this */
+#define UNIT_MAP_LONG     128u                /* units of a run that is counted as a long one: 64 KiB of sectors */
 #define UNIT_MAP_MOST     (UINT64_C(1) << 39) /* units of one map: 2^36 pages in 8 units each */
 
 struct unit_map_stats {
         uint64_t units;
-        uint64_t available;  /* free units */
+        uint64_t available;  /* free units that can be had */
+        uint64_t closed;     /* free units in closed groups; not in what follows either */
         uint64_t runs;       /* that they lie in, cut at the borders of groups */
         uint64_t long_units; /* those of them in runs of UNIT_MAP_LONG and more */
         uint32_t longest;    /* run, rounded down by a quarter at most; at most UNIT_MAP_RUN_MOST */
@@ -42,10 +44,28 @@ uint32_t unit_map_alloc(struct unit_map *map, uint32_t want, uint64_t *first);
  */
 void unit_map_release(struct unit_map *map, uint64_t first, uint64_t count);
 
+/*
+ * A group (units from a multiple of UNIT_MAP_GROUP on) that is closed: nothing of it is given out, until it is opened
+ * again, while what it has given out can be released as always. So what is in it can be moved elsewhere, and it is
+ * one long run then. Each walks through the group once. It is an error of the program (assert) to close it twice.
+ */
+void unit_map_close(struct unit_map *map, uint32_t group);
+void unit_map_open(struct unit_map *map, uint32_t group);
+bool unit_map_is_closed(const struct unit_map *map, uint64_t unit); /* the group that has that unit */
+
+/* What is known of a group. */
+struct unit_map_group {
+        uint32_t free;    /* units */
+        uint32_t longest; /* run of them; means nothing of a closed one */
+        bool closed;
+};
+struct unit_map_group unit_map_look(const struct unit_map *map, uint32_t group);
+uint32_t unit_map_groups(const struct unit_map *map); /* how many there are */
+
 /* How things are. Reads a few counters, and no more. */
 void unit_map_stats(const struct unit_map *map, struct unit_map_stats *out);
 
-uint64_t unit_map_available(const struct unit_map *map); /* free units */
+uint64_t unit_map_available(const struct unit_map *map); /* free units that can be had */
 size_t unit_map_bytes(const struct unit_map *map);       /* memory that the map takes: 1.0 to 1.1 bits a unit */
 
 #endif

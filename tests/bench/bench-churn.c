@@ -2,7 +2,9 @@
 /*
  * The churn of churn.c at full length, start and end side by side.
  *
- *     bench-churn [--size MIB] [--pages N] [--seed N] [--json FILE]
+ *     bench-churn [--size MIB] [--pages N] [--seed N] [--moves UNITS] [--json FILE]
+ *
+ * UNITS are moved for each that is put, at most; without it as many as the store moves.
  */
 #include <getopt.h>
 #include <inttypes.h>
@@ -12,6 +14,7 @@
 #include <json-c/json.h>
 
 #include "churn.h"
+#include "store/drain.h"
 
 #define UNITS_A_MIB 2048u
 
@@ -32,7 +35,8 @@ static void print(const struct churn_config *config, const struct churn_result *
         printf("%" PRIu64 " MiB in units of 512 bytes, 90 %% full; %" PRIu64 " pages put in %" PRIu64
                " batches, %" PRIu64 " freed in %" PRIu64 " runs; %.1f s\n",
                config->units / UNITS_A_MIB, r->puts, r->batches, r->frees, r->releases, r->seconds);
-        printf("%" PRIu64 " pages found no run that holds them\n\n", r->refused);
+        printf("%" PRIu64 " pages found no run that holds them; %.2f units moved for each that was put\n\n", r->refused,
+               r->moved);
         printf("%-46s%12s%12s\n", "", "first 5 %", "last 5 %");
         for (int i = 0; i < 4; i++) {
                 snprintf(what, sizeof(what), "allocation, %s (ns, %.0f of it the clock)", of[i], e->ns_of_clock);
@@ -88,6 +92,7 @@ static int write_json(const char *path, const struct churn_config *config, const
         add(o, "pages_put", (double)r->puts);
         add(o, "pages_freed", (double)r->frees);
         add(o, "pages_refused", (double)r->refused);
+        add(o, "units_moved_per_unit_put", r->moved);
         add_phase(o, "start", &r->start);
         add_phase(o, "end", &r->end);
         failed = json_object_to_file_ext(path, o, JSON_C_TO_STRING_PRETTY) < 0;
@@ -100,13 +105,13 @@ static int write_json(const char *path, const struct churn_config *config, const
 int main(int argc, char **argv)
 {
         static const struct option options[] = {
-                { "size", required_argument, NULL, 's' },
-                { "pages", required_argument, NULL, 'p' },
-                { "seed", required_argument, NULL, 'r' },
-                { "json", required_argument, NULL, 'j' },
-                { 0 },
+                { "size", required_argument, NULL, 's' }, { "pages", required_argument, NULL, 'p' },
+                { "seed", required_argument, NULL, 'r' }, { "moves", required_argument, NULL, 'm' },
+                { "json", required_argument, NULL, 'j' }, { 0 },
         };
-        struct churn_config config = { .units = 512 * UNITS_A_MIB, .pages = 2000000, .seed = 1 };
+        struct churn_config config = {
+                .units = 512 * UNITS_A_MIB, .pages = 2000000, .seed = 1, .moves = 1.0 / DRAIN_WRITES
+        };
         const char *json = NULL;
         struct churn_result r;
         int o;
@@ -123,6 +128,9 @@ int main(int argc, char **argv)
                         break;
                 case 'r':
                         config.seed = n;
+                        break;
+                case 'm':
+                        config.moves = strtod(optarg, NULL);
                         break;
                 case 'j':
                         json = optarg;

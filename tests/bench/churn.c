@@ -19,6 +19,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "store/drain.h"
 #include "store/unit-map.h"
 
 #define BATCH   256u
@@ -45,6 +46,13 @@ struct churn {
         uint64_t pieces, piece_units, batches; /* of batches of 256 pages */
         uint64_t batch_ns, batch_pages, batch_allocs;
         uint64_t puts, frees, refused, put_batches, released;
+        struct drain drain;
+        double moves;     /* units that may be moved for each unit that is put */
+        double allowance; /* of them: units that may be moved now */
+        uint64_t moving;  /* the next record to look at */
+        uint64_t moved;   /* units */
+        uint64_t written; /* units that were put */
+        bool quiet;       /* allocations are not sampled: they are moves */
 };
 
 static void fail(const char *what)
@@ -108,10 +116,12 @@ static uint32_t take(struct churn *c, uint32_t want, uint64_t *first)
         uint32_t got = unit_map_alloc(c->map, want, first);
 
         took = now() - began;
-        sample(&c->allocs, took);
-        c->batch_ns += took;
-        c->batch_allocs++;
-        if (got > want || (!got && c->used < c->units))
+        if (!c->quiet) {
+                sample(&c->allocs, took);
+                c->batch_ns += took;
+                c->batch_allocs++;
+        }
+        if (got > want || (!got && unit_map_available(c->map)))
                 fail("the map gave other than was asked for");
         set_taken(c, *first, got, 1);
         return got;
@@ -122,7 +132,8 @@ static void release(struct churn *c, uint64_t first, uint64_t count)
         uint64_t began = now();
 
         unit_map_release(c->map, first, count);
-        sample(&c->releases, now() - began);
+        if (!c->quiet)
+                sample(&c->releases, now() - began);
         set_taken(c, first, count, 0);
         c->released++;
 }
@@ -147,11 +158,15 @@ static uint32_t draw_batch(struct churn *c)
 /* Drops the records of what was freed; the order stays. */
 static void compact(struct churn *c)
 {
-        uint64_t n = 0;
+        uint64_t n = 0, moving = 0;
 
-        for (uint64_t i = 0; i < c->n; i++)
+        for (uint64_t i = 0; i < c->n; i++) {
+                if (i == c->moving)
+                        moving = n;
                 if (c->records[i].units)
                         c->records[n++] = c->records[i];
+        }
+        c->moving = c->moving < c->n ? moving : n;
         c->n = n;
 }
 
@@ -231,6 +246,84 @@ static void put(struct churn *c, struct batch *b)
         }
 }
 
+/* --- moves ------------------------------------------------------------------------------------- */
+
+/* The records from `at` on that lie one behind another in a closed group. Returns how many units they take. */
+static uint32_t closed_row(const struct churn *c, uint64_t at)
+{
+        uint64_t first = c->records[at].first;
+        uint32_t units = 0;
+
+        for (; at < c->n && units < BATCH * LARGEST / 4; at++) {
+                const struct record *r = &c->records[at];
+
+                if (r->units && (r->first != first + units || !unit_map_is_closed(c->map, r->first)))
+                        break;
+                units += r->units;
+        }
+        return units;
+}
+
+/* Moves what is in a row, or as much of it as goes in one piece. Returns how many units that were. */
+static uint32_t move_row(struct churn *c, uint64_t at, uint32_t units)
+{
+        uint32_t got, done = 0;
+        uint64_t first = 0;
+
+        got = take(c, units, &first);
+        for (; at < c->n && done < units; at++) {
+                struct record *r = &c->records[at];
+
+                if (r->units > got - done)
+                        break;
+                if (!r->units)
+                        continue;
+                release(c, r->first, r->units);
+                r->first = first + done;
+                done += r->units;
+        }
+        if (done < got)
+                release(c, first + done, got - done);
+        return done;
+}
+
+/* All groups can be had again, emptied or not. */
+static void end_moves(struct churn *c)
+{
+        drain_end(&c->drain);
+        c->moving = 0;
+}
+
+/* As the store does it: as much as what was put allows, group by group. */
+static void move_some(struct churn *c, uint32_t put)
+{
+        c->written += put;
+        c->allowance += put * c->moves;
+        if (c->moves <= 0)
+                return;
+        if (!c->drain.n && (!drain_is_wanted(c->map) || !drain_begin(&c->drain, c->map, unit_map_available(c->map)))) {
+                c->allowance = 0;
+                return;
+        }
+        c->quiet = true;
+        while (c->drain.n && c->allowance > 0) {
+                const struct record *r = &c->records[c->moving];
+                uint32_t moved = 0;
+
+                if (c->moving >= c->n) {
+                        end_moves(c);
+                        break;
+                }
+                if (r->units && unit_map_is_closed(c->map, r->first))
+                        moved = move_row(c, c->moving, closed_row(c, c->moving));
+                if (!moved)
+                        c->moving++;
+                c->moved += moved;
+                c->allowance -= moved;
+        }
+        c->quiet = false;
+}
+
 /* Frees up to `pages` that were put one behind another; what lies side by side goes in one piece. */
 static void free_row(struct churn *c, uint64_t at, uint64_t pages)
 {
@@ -270,6 +363,7 @@ static void free_some(struct churn *c)
 static void step(struct churn *c)
 {
         struct batch b = { .pages = draw_batch(c) };
+        uint32_t units;
 
         for (uint32_t i = 0; i < b.pages; i++)
                 b.units += b.sizes[i] = draw_units(c);
@@ -277,7 +371,11 @@ static void step(struct churn *c)
                 free_some(c);
         if (c->n + b.pages > c->room)
                 compact(c);
+        units = b.units;
+        if (unit_map_available(c->map) < units)
+                end_moves(c);
         put(c, &b);
+        move_some(c, units);
 }
 
 /* --- what was seen ----------------------------------------------------------------------------- */
@@ -338,6 +436,7 @@ static void look(struct churn *c, struct churn_phase *p)
         }
         p->free_units = c->units - c->used;
         p->long_share = p->free_units ? (double)in_long / (double)p->free_units : 0;
+        end_moves(c); /* so that the map counts all runs */
         unit_map_stats(c->map, &s);
         if (s.available != p->free_units || s.runs != cut_runs || s.long_units != cut_long)
                 fail("what the map says of its runs is not so");
@@ -369,7 +468,10 @@ static void run_phase(struct churn *c, uint64_t pages, struct churn_phase *out)
 
 void churn_run(const struct churn_config *config, struct churn_result *out)
 {
-        struct churn c = { .units = config->units, .full = config->units / 10 * 9, .random = config->seed | 1 };
+        struct churn c = { .units = config->units,
+                           .full = config->units / 10 * 9,
+                           .random = config->seed | 1,
+                           .moves = config->moves };
         struct churn_result r = { 0 };
         uint64_t began = now();
 
@@ -381,7 +483,7 @@ void churn_run(const struct churn_config *config, struct churn_result *out)
 
         while (!c.frees) /* fills it; the first free is at 90 % */
                 step(&c);
-        c.puts = c.frees = c.refused = c.put_batches = c.released = 0;
+        c.puts = c.frees = c.refused = c.put_batches = c.released = c.moved = c.written = 0;
         run_phase(&c, config->pages / 20, &r.start);
         run_phase(&c, config->pages / 20 * 18, NULL);
         run_phase(&c, config->pages / 20, &r.end);
@@ -391,6 +493,7 @@ void churn_run(const struct churn_config *config, struct churn_result *out)
         r.batches = c.put_batches;
         r.releases = c.released;
         r.refused = c.refused;
+        r.moved = (double)c.moved / (double)c.written;
         r.seconds = (double)(now() - began) / 1e9;
         unit_map_free(c.map);
         free(c.taken);

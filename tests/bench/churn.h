@@ -12,6 +12,7 @@ struct churn_config {
         uint64_t units;
         uint64_t pages; /* as many are put, and as many freed, once it is 90 % full */
         uint64_t seed;
+        double moves; /* units that may be moved for each that is put (drain.h); 0: nothing is moved */
 };
 
 /* What was seen in a part of the run. */
@@ -32,6 +33,7 @@ struct churn_result {
         uint64_t puts, frees; /* pages */
         uint64_t batches, releases;
         uint64_t refused; /* pages for which there was no run, at 90 % */
+        double moved; /* units that were moved for each that was put */
         double seconds;
         struct churn_phase start, end; /* a 20th each */
 };

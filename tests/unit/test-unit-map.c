@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "../bench/churn.h"
+#include "store/drain.h"
 #include "unit-run.h"
 
 static struct unit_map *map_of(uint64_t units)
@@ -165,6 +166,90 @@ START_TEST(test_churn)
 }
 END_TEST
 
+/* The same with pages that are moved as the store does it: at the end as at the start. */
+START_TEST(test_churn_moves)
+{
+        struct churn_config config = { .units = 1 << 17, .pages = 200000, .seed = 1, .moves = 1.0 / DRAIN_WRITES };
+        struct churn_result r;
+
+        churn_run(&config, &r);
+        say("start", &r.start);
+        say("end, with moves", &r.end);
+        ck_assert_double_le(r.end.pieces, 15); /* of 41 without; in a map of usual size it is 1 */
+        ck_assert_double_le(r.moved, config.moves + 0.1);
+        ck_assert_uint_le(r.refused, r.puts / 10000);
+}
+END_TEST
+
+/* Nothing of a closed group is given out; what comes back to it is there when it is open again. */
+START_TEST(test_closed)
+{
+        struct unit_map *map = map_full(3 * UNIT_MAP_GROUP);
+        struct unit_map_stats s;
+        uint64_t first = 0;
+
+        unit_map_release(map, UNIT_MAP_GROUP + 10, 5);
+        unit_map_release(map, UNIT_MAP_GROUP + 100, 300);
+        unit_map_release(map, 7, 5);
+        unit_map_close(map, 1);
+        ck_assert(unit_map_is_closed(map, UNIT_MAP_GROUP) && unit_map_is_closed(map, 2 * UNIT_MAP_GROUP - 1));
+        ck_assert(!unit_map_is_closed(map, UNIT_MAP_GROUP - 1) && !unit_map_is_closed(map, 2 * UNIT_MAP_GROUP));
+        s = stats_of(map);
+        ck_assert_uint_eq(s.available, 5);
+        ck_assert_uint_eq(s.closed, 305);
+        ck_assert_uint_eq(s.runs, 1);
+        ck_assert_uint_eq(s.long_units, 0);
+        ck_assert_uint_eq(s.longest, 5);
+        ck_assert_uint_eq(unit_map_alloc(map, 300, &first), 5);
+        ck_assert_uint_eq(first, 7);
+        ck_assert_uint_eq(unit_map_alloc(map, 5, &first), 0);
+
+        unit_map_release(map, UNIT_MAP_GROUP + 15, 85); /* what lay between */
+        unit_map_release(map, UNIT_MAP_GROUP - 4, 8);   /* half of it is in the group before */
+        ck_assert_uint_eq(stats_of(map).available, 4);
+        ck_assert_uint_eq(stats_of(map).closed, 394);
+        ck_assert_uint_eq(unit_map_look(map, 1).free, 394);
+        unit_map_open(map, 1);
+        s = stats_of(map);
+        ck_assert_uint_eq(s.available, 398);
+        ck_assert_uint_eq(s.closed, 0);
+        ck_assert_uint_eq(s.runs, 3);
+        ck_assert_uint_eq(s.long_units, 390);
+        ck_assert_uint_eq(unit_map_look(map, 1).longest, 390);
+        ck_assert_uint_eq(unit_map_alloc(map, 390, &first), 390);
+        ck_assert_uint_eq(first, UNIT_MAP_GROUP + 10);
+        unit_map_free(map);
+}
+END_TEST
+
+/* Groups with most in crumbs are chosen, as long as what is in them has room elsewhere. */
+START_TEST(test_drain)
+{
+        struct unit_map *map = map_full(100 * UNIT_MAP_GROUP);
+        struct drain d = { 0 };
+
+        ck_assert(!drain_is_wanted(map));
+        for (uint64_t group = 0; group < 100; group++)
+                for (uint64_t i = 0; i < (group % 10 == 3 ? 300 : 100); i++)
+                        unit_map_release(map, group * UNIT_MAP_GROUP + i * 12, 8);
+        ck_assert(drain_is_wanted(map));
+        ck_assert_uint_eq(drain_begin(&d, map, UNIT_MAP_GROUP), 0);
+        ck_assert_uint_eq(drain_begin(&d, map, unit_map_available(map)), 4);
+        for (unsigned i = 0; i < d.n; i++)
+                ck_assert_uint_eq(d.group[i] % 10, 3);
+        ck_assert_uint_eq(stats_of(map).closed, 4 * 300 * 8);
+        drain_end(&d);
+        ck_assert_uint_eq(stats_of(map).closed, 0);
+        unit_map_free(map);
+
+        map = map_full(100 * UNIT_MAP_GROUP); /* what is free lies together */
+        unit_map_release(map, 5 * UNIT_MAP_GROUP, 20 * UNIT_MAP_GROUP);
+        ck_assert(!drain_is_wanted(map));
+        ck_assert_uint_eq(drain_begin(&d, map, UINT64_MAX), 0);
+        unit_map_free(map);
+}
+END_TEST
+
 /* The rest abort: misuse by the program. */
 START_TEST(test_release_free)
 {
@@ -191,6 +276,9 @@ int main(void)
         tcase_add_test(tc, test_best_fit);
         tcase_add_test(tc, test_across_groups);
         tcase_add_test(tc, test_churn);
+        tcase_add_test(tc, test_churn_moves);
+        tcase_add_test(tc, test_closed);
+        tcase_add_test(tc, test_drain);
         tcase_add_test_raise_signal(tc, test_release_free, SIGABRT);
         tcase_add_test_raise_signal(tc, test_release_beyond, SIGABRT);
         return unit_run("unit-map", tc);
