@@ -104,6 +104,11 @@ static struct json_object *store(struct server *s)
         put(o, "disk_bytes", st.disk_bytes);
         put(o, "disk_retired_bytes", st.disk_retired_bytes);
         put(o, "disk_capacity_bytes", st.disk_capacity_bytes);
+        put(o, "disk_free_long_bytes", st.disk_free_long_bytes);
+        put(o, "disk_free_longest_bytes", st.disk_free_longest_bytes);
+        put(o, "disk_free_runs", st.disk_free_runs);
+        put(o, "disk_written_bytes", st.disk_written_bytes);
+        put(o, "put_bytes", st.put_bytes);
         put(o, "read_errors", st.read_errors);
         put(o, "write_errors", st.write_errors);
         put(o, "checksum_errors", st.checksum_errors);

@@ -51,6 +51,7 @@ struct unit_map {
         uint64_t *has[SMALL + 1];   /* a bit for each group that has runs of exactly so many units */
         uint64_t cursor[SMALL + 1]; /* the word of the last one found */
         uint64_t has_words;
+        uint32_t least_long; /* units of a run that is counted as a long one */
         struct unit_map_stats stats;
         size_t bytes;
 };
@@ -133,7 +134,7 @@ static void count_run(struct unit_map *map, uint32_t group, uint32_t length, boo
                 *word = *n ? *word | bit : *word & ~bit;
         }
         map->stats.runs += is ? 1 : UINT64_MAX;
-        if (length >= UNIT_MAP_LONG)
+        if (length >= map->least_long)
                 map->stats.long_units += is ? length : -(uint64_t)length;
 }
 
@@ -391,7 +392,7 @@ size_t unit_map_bytes(const struct unit_map *map)
         return map->bytes;
 }
 
-int unit_map_new(uint64_t units, struct unit_map **out)
+int unit_map_new_long(uint64_t units, uint32_t least_long, struct unit_map **out)
 {
         uint64_t groups = units / GROUP + (units % GROUP != 0);
         struct unit_map *map;
@@ -421,6 +422,7 @@ int unit_map_new(uint64_t units, struct unit_map **out)
         map->bytes = sizeof(*map) + groups * (GROUP_WORDS * sizeof(*map->free) + sizeof(*map->groups)) +
                      SMALL * map->has_words * sizeof(*map->has[1]);
         map->stats.units = units;
+        map->least_long = least_long;
         for (unsigned i = 0; i < CLASSES; i++)
                 map->lists[i] = NONE;
         for (uint64_t group = groups; group-- > 0;) { /* so that the first is at the head of its list */

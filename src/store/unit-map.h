@@ -11,22 +11,32 @@
 
 struct unit_map;
 
-#define UNIT_MAP_RUN_MOST 2048u              /* units in one allocation: a batch of 256 pages in 8 units each */
-#define UNIT_MAP_GROUP    4096u              /* no run goes across a multiple of this */
-#define UNIT_MAP_LONG     128u               /* units of a run that is counted as a long one: 64 KiB of sectors */
+#define UNIT_MAP_RUN_MOST 2048u /* units in one allocation: a batch of 256 pages in 8 units each */
+#define UNIT_MAP_GROUP    4096u /* no run goes across a multiple of this */
+#define UNIT_MAP_LONG     128u  /* units of a run that is counted as a long one where nothing else is said */
 #define UNIT_MAP_MOST     (UINT64_C(1) << 39) /* units of one map: 2^36 pages in 8 units each */
 
 struct unit_map_stats {
         uint64_t units;
         uint64_t available;  /* free units */
         uint64_t runs;       /* that they lie in, cut at the borders of groups */
-        uint64_t long_units; /* those of them in runs of UNIT_MAP_LONG and more */
+        uint64_t long_units; /* those of them in long runs */
         uint32_t longest;    /* run, rounded down by a quarter at most; at most UNIT_MAP_RUN_MOST */
 };
 
-/* A map of `units` units, all free. *out is untouched on failure. 0, -EINVAL (no units), -EFBIG or -ENOMEM. */
-int unit_map_new(uint64_t units, struct unit_map **out);
-void unit_map_free(struct unit_map *map);
+/*
+ * A map of `units` units, all free, that counts runs of `least_long` units and more as long ones. *out is untouched on
+ * failure. 0, -EINVAL (no units), -EFBIG or -ENOMEM.
+ */
+int unit_map_new_long(uint64_t units, uint32_t least_long, struct unit_map **out);
+
+/* The same, for who does not ask. */
+static inline int unit_map_new(uint64_t units, struct unit_map **out)
+{
+        return unit_map_new_long(units, UNIT_MAP_LONG, out);
+}
+
+void unit_map_free(struct unit_map *map); /* NULL: nothing */
 
 /*
  * Takes a run of `want` adjacent free units (never more than UNIT_MAP_RUN_MOST); *first is the first. Returns its

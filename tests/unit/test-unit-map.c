@@ -83,6 +83,27 @@ START_TEST(test_stats)
 }
 END_TEST
 
+/* What is called long can be said; the last group may be shorter than that. */
+START_TEST(test_long)
+{
+        for (uint32_t least = 16; least <= 17; least++) {
+                struct unit_map *map = NULL;
+                uint64_t first;
+
+                ck_assert_int_eq(unit_map_new_long(2 * UNIT_MAP_GROUP + 16, least, &map), 0);
+                ck_assert_uint_eq(stats_of(map).long_units, 2 * UNIT_MAP_GROUP + (least == 16 ? 16 : 0));
+                while (unit_map_alloc(map, UNIT_MAP_RUN_MOST, &first))
+                        ;
+                ck_assert_uint_eq(stats_of(map).long_units, 0);
+                unit_map_release(map, 100, least - 1);
+                ck_assert_uint_eq(stats_of(map).long_units, 0);
+                unit_map_release(map, 100 + least - 1, 1);
+                ck_assert_uint_eq(stats_of(map).long_units, least);
+                unit_map_free(map);
+        }
+}
+END_TEST
+
 /* The shortest run that will do, whichever group it is in. */
 START_TEST(test_best_fit)
 {
@@ -188,6 +209,7 @@ int main(void)
         tcase_set_timeout(tc, 60);
         tcase_add_test(tc, test_sizes);
         tcase_add_test(tc, test_stats);
+        tcase_add_test(tc, test_long);
         tcase_add_test(tc, test_best_fit);
         tcase_add_test(tc, test_across_groups);
         tcase_add_test(tc, test_churn);

@@ -119,6 +119,22 @@ static struct text micros(struct json_object *of, const char *name)
         return t;
 }
 
+/* How what is free lies, and how much was written for what was put; nothing of a daemon that does not say it. */
+static void print_space(FILE *to, struct json_object *store)
+{
+        uint64_t used, capacity, in_long, runs, written, put;
+        char size[32];
+
+        if (number(store, "disk_bytes", &used) && number(store, "disk_capacity_bytes", &capacity) &&
+            number(store, "disk_free_long_bytes", &in_long) && number(store, "disk_free_runs", &runs))
+                fprintf(to, "         free %s (%s of it in runs of 64K and more)   runs %" PRIu64 "   longest %s\n",
+                        size_format(capacity - used, size, sizeof(size)), share(in_long, capacity - used).s, runs,
+                        bytes(store, "disk_free_longest_bytes").s);
+        if (number(store, "disk_written_bytes", &written) && number(store, "put_bytes", &put))
+                fprintf(to, "         written %s for %s of pages put (%s)\n", bytes(store, "disk_written_bytes").s,
+                        bytes(store, "put_bytes").s, share(written, put).s);
+}
+
 static void print_store(FILE *to, struct json_object *store)
 {
         uint64_t used, capacity, retired, reads, writes, checksums;
@@ -127,6 +143,7 @@ static void print_store(FILE *to, struct json_object *store)
         if (number(store, "disk_bytes", &used) && number(store, "disk_capacity_bytes", &capacity))
                 fprintf(to, " (%s)", share(used, capacity).s);
         fprintf(to, "   ram %s\n", bytes(store, "ram_bytes").s);
+        print_space(to, store);
         if (number(store, "disk_retired_bytes", &retired) && retired)
                 fprintf(to, "         %s are not used again: a server that was lost may still write there\n",
                         bytes(store, "disk_retired_bytes").s);
