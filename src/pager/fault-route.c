@@ -183,6 +183,25 @@ void fault_retry(struct space *s, struct fault *f)
                 s->port->ops->timer(s->port, s->port->ops->now(s->port) + FAULT_RETRY_NS);
 }
 
+/*
+ * The store is full for the client: who waits for a page that is there waits for an eviction no more, as none comes
+ * before such a page has come back. The others stay, in order.
+ */
+static void go_on_with_stored(struct space *s, struct fault_list *list)
+{
+        struct fault_list others;
+        struct fault *f;
+
+        fault_list_init(&others);
+        while ((f = fault_list_take(list))) {
+                if (page_state(ptable_get(&s->table, f->addr)) == PAGE_STORED && !bug(FULL_STALLS_STORED))
+                        fault_route(s, f);
+                else
+                        fault_list_add(&others, f);
+        }
+        fault_list_move(list, &others);
+}
+
 void fault_unstall(struct space *s)
 {
         struct fault_list list;
@@ -192,6 +211,8 @@ void fault_unstall(struct space *s)
         fault_list_move(&list, &s->stalled);
         while (list.head && (budget_room(&s->budget) >= PAGE_SIZE_ || evict_is_hopeless(s)))
                 fault_route(s, fault_list_take(&list));
+        if (list.head && s->store_is_full)
+                go_on_with_stored(s, &list);
         fault_list_move(&list, &s->stalled);
         fault_list_move(&s->stalled, &list);
 }

@@ -167,6 +167,7 @@ static void come_to_the_end(void)
 {
         sim_say("no thread begins another call");
         world.draining = true;
+        rest_full();
         world.config.capacity = SIM_LOCS;
         for (unsigned i = 0; i < SIM_CLIENTS; i++)
                 world.client[i].ballast = world.config.hard_end ? SIM_LIMIT - 4 * PAGE_SIZE_ : SIM_LIMIT - 3 * MIB;

@@ -139,7 +139,11 @@ extern const struct port_ops sim_port_ops;
 extern const struct store_ops sim_store_ops;
 void store_end_one(unsigned which);
 
-/* rest.c: lets all go on until nothing is left to be done, and checks what there is then. */
+/*
+ * rest.c: lets all go on until nothing is left to be done, and checks what there is then. full: as far as that goes
+ * while the store has no room; what is there has to come back.
+ */
+void rest_full(void);
 void rest_come(void);
 void rest_check(void);
 
