@@ -88,8 +88,18 @@ START_TEST(test_lost_and_unlimited)
 {
         char *text = shown("{\"clients\":[{\"pid\":1,\"limit_bytes\":0,\"poisoned_pages\":3}]}");
 
+        ck_assert_ptr_null(strstr(text, "swap"));
         ck_assert_shows(text, "LOST       3 pages");
         ck_assert_shows(text, "limit none  ");
+        free(text);
+}
+END_TEST
+
+START_TEST(test_swap)
+{
+        char *text = shown("{\"clients\":[{\"pid\":1,\"swap_limit_bytes\":67108864,\"swap_full\":3}]}");
+
+        ck_assert_shows(text, "swap       64M at most, found full 3 times\n");
         free(text);
 }
 END_TEST
@@ -111,6 +121,7 @@ int main(void)
         tcase_add_test(tc, test_not_measured);
         tcase_add_test(tc, test_hostile_name);
         tcase_add_test(tc, test_lost_and_unlimited);
+        tcase_add_test(tc, test_swap);
         tcase_add_test(tc, test_nobody);
         return unit_run("stats-print", tc);
 }

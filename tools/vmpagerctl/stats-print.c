@@ -198,7 +198,7 @@ static bool has_no_agent(struct json_object *c)
 
 static void print_client(FILE *to, struct json_object *c)
 {
-        uint64_t poisoned = 0;
+        uint64_t poisoned = 0, swap;
 
         fprintf(to, "\n%s %s\n", count(c, "pid").s, string(c, "comm").s);
         if (has_no_agent(c))
@@ -210,6 +210,9 @@ static void print_client(FILE *to, struct json_object *c)
         fprintf(to, "             evicted clean %s  prefetched %s  of these used %s  wasted %s\n",
                 count(c, "clean_evictions").s, count(c, "prefetched_pages").s, count(c, "prefetch_hits").s,
                 count(c, "prefetch_wasted").s);
+        if (number(c, "swap_limit_bytes", &swap) && swap)
+                fprintf(to, "  swap       %s at most, found full %s times\n", bytes(c, "swap_limit_bytes").s,
+                        count(c, "swap_full").s);
         if (number(c, "poisoned_pages", &poisoned) && poisoned)
                 fprintf(to, "  LOST       %" PRIu64 " pages: to read one is a SIGBUS; see vmpagerd's log\n", poisoned);
         print_faults(to, member(c, "faults"));
