@@ -23,7 +23,7 @@
  *
  * "vmpagerctl run", on behalf of the command that it starts:
  *
- *     GRANT (limit, class)                ->
+ *     GRANT (limit, class, swap)          ->
  *                                         <-   GRANTED
  *     STATS                               ->
  *                                         <-   STATS_DATA, STATS_DATA ... (last = 1)
@@ -43,7 +43,7 @@
 
 /* Ends whose major numbers differ refuse each other; a minor number only adds. */
 #define VMPAGER_PROTOCOL_MAJOR 1
-#define VMPAGER_PROTOCOL_MINOR 0
+#define VMPAGER_PROTOCOL_MINOR 1
 
 #define VMPAGER_DEFAULT_SOCKET  "/run/vmpager/vmpager.sock"
 #define VMPAGER_DEFAULT_CONTROL "/run/vmpager/control.sock"
@@ -108,7 +108,7 @@ struct vmpager_range {
  */
 struct vmpager_register {
         struct vmpager_hdr hdr;
-        uint64_t staging;    /* address of the staging area */
+        uint64_t staging; /* address of the staging area */
         uint32_t reserved;
         uint32_t n_excluded; /* memory that must never be registered: the agent's own. The first begins with
                               * two pages of one mapping that nobody touches, at the same place in forked children */
@@ -129,7 +129,10 @@ struct vmpager_grant {
         struct vmpager_hdr hdr;
         uint64_t limit_bytes; /* 0: the class's */
         char class_name[64];  /* "" for the default class */
+        uint64_t swap_bytes;  /* since 1.1: of pages in the store; 0: the class's, which must not be exceeded */
 };
+
+#define VMPAGER_SWAP_LEAST (1u << 20) /* the least swap that can be asked for or configured, in bytes */
 
 struct vmpager_granted {
         struct vmpager_hdr hdr;
@@ -152,7 +155,7 @@ static_assert(sizeof(struct vmpager_offer) == 32, "wire");
 static_assert(sizeof(struct vmpager_register) == 16 + 16 + 16 * VMPAGER_MAX_EXCLUDED, "wire");
 static_assert(sizeof(struct vmpager_ready) == 24, "wire");
 static_assert(sizeof(struct vmpager_refuse) == 512, "wire");
-static_assert(sizeof(struct vmpager_grant) == 88, "wire");
+static_assert(sizeof(struct vmpager_grant) == 96, "wire");
 static_assert(sizeof(struct vmpager_granted) == 24, "wire");
 
 #endif

@@ -10,16 +10,16 @@
 /* Generations that are gone up: more than any real process tree has between a command and its tool. */
 #define ANCESTORS 64
 
-struct grant *admit_grant(struct admit *a, pid_t pid, uid_t uid, uint64_t limit)
+struct grant *admit_grant(struct admit *a, pid_t pid, uid_t uid)
 {
         struct grant *g = calloc(1, sizeof(*g));
 
         if (!g)
                 return NULL;
-        g->number = ++a->last_number;
         g->pid = pid;
         g->uid = uid;
-        g->limit = limit;
+        g->terms = a->defaults;
+        g->terms.grant = ++a->last_number;
         DL_APPEND(a->grants, g);
         return g;
 }
@@ -31,50 +31,46 @@ void admit_revoke(struct admit *a, struct grant *grant)
 }
 
 /* Whether pid settles the question; a process of another user's (but root's) does not. */
-static int settles(struct admit *a, pid_t pid, uid_t uid, uint64_t *limit, uint64_t *grant)
+static int settles(struct admit *a, pid_t pid, uid_t uid, struct client_terms *out)
 {
         struct member *m;
         struct grant *g;
 
         DL_FOREACH(a->grants, g)
                 if (g->pid == pid && (g->uid == uid || g->uid == 0)) {
-                        *limit = g->limit;
-                        *grant = g->number;
+                        *out = g->terms;
                         return 1;
                 }
         DL_FOREACH(a->members, m)
                 if (m->pid == pid && (m->uid == uid || m->uid == 0)) {
-                        *limit = m->limit;
-                        *grant = m->grant;
+                        *out = m->terms;
                         return 1;
                 }
         return 0;
 }
 
-void admit_client(struct admit *a, pid_t pid, uid_t uid, uint64_t *limit, uint64_t *grant)
+void admit_client(struct admit *a, pid_t pid, uid_t uid, struct client_terms *out)
 {
         struct member *m = calloc(1, sizeof(*m));
         pid_t up = pid;
 
-        *limit = a->default_limit;
-        *grant = 0;
+        *out = a->defaults;
         for (unsigned i = 0; i < ANCESTORS && up > 1; i++)
-                if (settles(a, up, uid, limit, grant) || procfs_parent(up, &up) < 0)
+                if (settles(a, up, uid, out) || procfs_parent(up, &up) < 0)
                         break;
         if (!m)
                 return;
-        *m = (struct member){ .pid = pid, .uid = uid, .limit = *limit, .grant = *grant };
+        *m = (struct member){ .pid = pid, .uid = uid, .terms = *out };
         DL_PREPEND(a->members, m);
 }
 
-void admit_inherited(struct admit *a, pid_t pid, uint64_t limit, uint64_t grant)
+void admit_inherited(struct admit *a, pid_t pid, const struct client_terms *terms)
 {
         struct member *m;
 
         DL_FOREACH(a->members, m)
                 if (m->pid == pid) {
-                        m->limit = limit;
-                        m->grant = grant;
+                        m->terms = *terms;
                         return;
                 }
 }
@@ -103,14 +99,14 @@ void admit_ended(struct admit *a, const struct client_snapshot *last)
 
         /* The oldest of that pid: exec leaves the pid to the next client before this one's end is seen. */
         DL_FOREACH(a->members, m)
-                if (m->pid == last->pid && m->grant == last->grant)
+                if (m->pid == last->pid && m->terms.grant == last->grant)
                         found = m;
         if (found) {
                 DL_DELETE(a->members, found);
                 free(found);
         }
         DL_FOREACH(a->grants, g)
-                if (g->number == last->grant)
+                if (g->terms.grant == last->grant)
                         remember(g, last);
 }
 

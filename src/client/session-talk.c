@@ -80,7 +80,7 @@ static void receive(struct session *s)
 /* REGISTER came: the client is paged from now on. */
 static void on_register(struct session *s, int len, int fds[SOCK_MAX_FDS], int n_fds)
 {
-        struct vmpager_ready ready = { .hdr = header(VMPAGER_READY, sizeof(ready)), .limit_bytes = s->limit };
+        struct vmpager_ready ready = { .hdr = header(VMPAGER_READY, sizeof(ready)), .limit_bytes = s->terms.limit };
         bool returns = s->state == SESSION_RETURNING;
         struct error e = { 0 };
         bool sound = session_check_header(s->sock, &s->in.hdr, len, sizeof(s->in.reg));
@@ -107,7 +107,8 @@ static void on_register(struct session *s, int len, int fds[SOCK_MAX_FDS], int n
         if (!returns)
                 session_watch_uffd(s);
         loop_poll_multishot(s->worker->loop, &s->eventfd_op, s->eventfd, POLLIN);
-        space_set_limit(&s->space, s->limit);
+        space_set_limit(&s->space, s->terms.limit);
+        space_set_swap(&s->space, s->terms.swap);
         if (send_packet(s->sock, &ready, sizeof(ready), NULL, 0) < 0) {
                 lose_agent(s);
                 return;

@@ -72,7 +72,7 @@ void session_hang_up(struct session *s)
 
 void session_process_ended(struct session *s)
 {
-        struct client_snapshot none = { .serial = s->serial, .pid = s->peer.pid, .grant = s->grant };
+        struct client_snapshot none = { .serial = s->serial, .pid = s->peer.pid, .grant = s->terms.grant };
 
         s->worker->config->ended(s->worker->config->arg, &none);
 }
@@ -130,7 +130,7 @@ struct session *session_new(struct worker *w)
         return s;
 }
 
-void session_start(struct worker *w, int sock, const struct sock_peer *peer, uint64_t limit, uint64_t grant)
+void session_start(struct worker *w, int sock, const struct sock_peer *peer, const struct client_terms *terms)
 {
         struct session *s = session_new(w);
 
@@ -141,10 +141,9 @@ void session_start(struct worker *w, int sock, const struct sock_peer *peer, uin
                 return;
         }
         s->peer = *peer;
-        s->limit = limit;
-        s->grant = grant;
+        s->terms = *terms;
         s->sock = sock;
-        s->n_slots = handshake_slots(limit);
+        s->n_slots = handshake_slots(terms->limit);
         s->ring_bytes = VMPAGER_RING_BYTES(s->n_slots);
         session_watch_process(s);
         session_patience(s);

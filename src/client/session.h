@@ -14,6 +14,7 @@
 
 #include <vmpager/protocol.h>
 
+#include "client/terms.h"
 #include "pager/space.h"
 #include "sys/loop.h"
 #include "sys/procfs.h"
@@ -36,7 +37,8 @@ struct session {
         enum session_state state;
         struct sock_peer peer;
         char comm[16];
-        uint64_t limit, grant, serial;
+        struct client_terms terms;
+        uint64_t serial;
 
         int sock, uffd, eventfd;
         int memfd;               /* the ring's, while an agent is to get it, or -1 */
@@ -64,11 +66,8 @@ struct session {
         struct space space;
 };
 
-/*
- * Begins the conversation with a client that said HELLO: sends the OFFER. Takes over sock and peer->pidfd. limit in
- * bytes, 0 for none; grant as in struct client_snapshot.
- */
-void session_start(struct worker *w, int sock, const struct sock_peer *peer, uint64_t limit, uint64_t grant);
+/* Begins the conversation with a client that said HELLO: sends the OFFER. Takes over sock and peer->pidfd. */
+void session_start(struct worker *w, int sock, const struct sock_peer *peer, const struct client_terms *terms);
 
 /* A session with nothing in it, in the worker's list; NULL without memory. */
 struct session *session_new(struct worker *w);

@@ -26,9 +26,10 @@ void snapshot_take(struct session *session, struct client_snapshot *out)
                 .pid = session->peer.pid,
                 .uid = session->peer.uid,
                 .attended = session->attended,
-                .grant = session->grant,
+                .grant = session->terms.grant,
                 /* the space has none between the agent's end and the exec, or end, of the program, which had one */
-                .limit_bytes = session->attended ? session->limit : s->budget.limit,
+                .limit_bytes = session->attended ? session->terms.limit : s->budget.limit,
+                .swap_limit_bytes = session->terms.swap,
                 .resident_bytes = s->budget.resident,
                 .peak_resident_bytes = s->budget.peak,
                 .stored_pages = s->table.count[PAGE_STORED] + s->table.count[PAGE_FETCHING],

@@ -21,6 +21,7 @@ struct client_snapshot {
         bool attended;  /* it has an agent, or has ended with one: it can be evicted */
         uint64_t grant; /* number of the grant it runs under, 0: none */
         uint64_t limit_bytes, resident_bytes, peak_resident_bytes;
+        uint64_t swap_limit_bytes; /* 0: none */
         uint64_t stored_pages, kept_pages, standby_pages, ram_bytes, table_bytes, regions;
         uint64_t prefetched_pages, prefetch_hits, prefetch_waste; /* struct readahead */
         struct space_stats stats;

@@ -290,14 +290,14 @@ struct session *unattended_new(struct session *parent, int uffd)
         s->peer.uid = parent->peer.uid;
         s->peer.gid = parent->peer.gid;
         memcpy(s->comm, parent->comm, sizeof(s->comm));
-        s->grant = parent->grant;
-        s->limit = parent->limit;
+        s->terms = parent->terms;
         s->n_slots = parent->n_slots;
         s->ring_bytes = parent->ring_bytes;
         if (handshake_inherit(s, parent) < 0) {
                 session_end(s);
                 return NULL;
         }
+        space_set_swap(&s->space, s->terms.swap);
         session_watch_uffd(s);
         s->look_ns = CHILD_LOOK;
         session_patience(s);
@@ -352,7 +352,7 @@ void unattended_claim(struct session *s, int sock, const struct sock_peer *peer)
         s->sock = sock;
         s->state = SESSION_RETURNING;
         session_patience(s);
-        s->worker->config->claimed(s->worker->config->arg, &s->peer, s->limit, s->grant);
+        s->worker->config->claimed(s->worker->config->arg, &s->peer, &s->terms);
         if (session_offer(s) < 0)
                 unattended_begin(s);
 }

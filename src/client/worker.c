@@ -156,7 +156,7 @@ struct taking {
         struct worker *worker;
         int sock;
         struct sock_peer peer;
-        uint64_t limit, grant;
+        struct client_terms terms;
         unsigned to_ask; /* workers that may have the session of a forked child, this one and those after it */
 };
 
@@ -207,11 +207,11 @@ static void take(void *arg)
         if (s)
                 unattended_claim(s, t->sock, &t->peer);
         else
-                session_start(t->worker, t->sock, &t->peer, t->limit, t->grant);
+                session_start(t->worker, t->sock, &t->peer, &t->terms);
         free(t);
 }
 
-int worker_take(struct worker *w, int sock, const struct sock_peer *peer, uint64_t limit, uint64_t grant, bool forked)
+int worker_take(struct worker *w, int sock, const struct sock_peer *peer, const struct client_terms *terms, bool forked)
 {
         struct taking *t = malloc(sizeof(*t));
 
@@ -221,8 +221,7 @@ int worker_take(struct worker *w, int sock, const struct sock_peer *peer, uint64
                 .worker = w,
                 .sock = sock,
                 .peer = *peer,
-                .limit = limit,
-                .grant = grant,
+                .terms = *terms,
                 .to_ask = forked ? w->config->n_workers : 0,
         };
         if (loop_post(w->loop, take, t) < 0) {

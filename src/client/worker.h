@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "client/snapshot.h"
+#include "client/terms.h"
 #include "pager/space.h"
 #include "sys/loop.h"
 #include "sys/sock.h"
@@ -36,8 +37,8 @@ struct worker_config {
 
         /* Called in the worker's thread when a session has ended, with its last snapshot. */
         void (*ended)(void *arg, const struct client_snapshot *last);
-        /* The same, when a forked child's agent has come: the child runs under its parent's limit and grant. */
-        void (*claimed)(void *arg, const struct sock_peer *peer, uint64_t limit, uint64_t grant);
+        /* The same, when a forked child's agent has come: the child has its parent's terms. */
+        void (*claimed)(void *arg, const struct sock_peer *peer, const struct client_terms *terms);
         void *arg;
 };
 
@@ -64,7 +65,8 @@ void worker_stop(struct worker *w);
  * Hands a client that said HELLO to the worker (from any thread). Takes over sock and peer->pidfd. If it is a forked
  * child, whichever worker has its session takes it.
  */
-int worker_take(struct worker *w, int sock, const struct sock_peer *peer, uint64_t limit, uint64_t grant, bool forked);
+int worker_take(struct worker *w, int sock, const struct sock_peer *peer, const struct client_terms *terms,
+                bool forked);
 
 /*
  * Snapshots of all its clients, from another thread: waits for the worker's next turn. *out is malloc'ed and

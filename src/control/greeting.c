@@ -5,6 +5,7 @@
  * while it lasts, what it starts runs under its limit, and it may ask for the statistics of that.
  */
 #include <errno.h>
+#include <stddef.h>
 #include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -128,39 +129,56 @@ static void on_stats(struct greeting *g)
                 end(g);
 }
 
+/* What a GRANT asks for is within what there is: fills in terms, or refuses it. */
+static bool check_grant(struct greeting *g, struct client_terms *terms)
+{
+        const struct server *s = g->server;
+        const struct vmpager_grant *m = &g->msg.grant;
+        char bound[32];
+
+        *terms = s->admit.defaults;
+        if (m->limit_bytes)
+                terms->limit = m->limit_bytes;
+        if (m->swap_bytes)
+                terms->swap = m->swap_bytes;
+        if (terms->limit && terms->limit < BUDGET_MIN_LIMIT)
+                session_refuse(g->sock, "the limit is below the least one, %s",
+                               size_format(BUDGET_MIN_LIMIT, bound, sizeof(bound)));
+        else if (terms->limit > s->memory)
+                session_refuse(g->sock, "the limit is above this machine's memory, %s",
+                               size_format(s->memory, bound, sizeof(bound)));
+        else if (terms->swap && terms->swap < VMPAGER_SWAP_LEAST)
+                session_refuse(g->sock, "the swap is below the least one, %s",
+                               size_format(VMPAGER_SWAP_LEAST, bound, sizeof(bound)));
+        else if (s->admit.defaults.swap && terms->swap > s->admit.defaults.swap)
+                session_refuse(g->sock, "the swap is above what the configuration of vmpagerd gives each program, %s",
+                               size_format(s->admit.defaults.swap, bound, sizeof(bound)));
+        else if (m->class_name[0])
+                session_refuse(g->sock, "there is no class of that name");
+        else
+                return true;
+        return false;
+}
+
 static void on_grant(struct greeting *g)
 {
         struct vmpager_granted granted = { .hdr = header(VMPAGER_GRANTED, sizeof(granted)) };
-        uint64_t limit = g->msg.grant.limit_bytes;
-        char least[32];
+        struct client_terms terms;
 
-        if (limit == 0)
-                limit = g->server->admit.default_limit;
-        if (limit && limit < BUDGET_MIN_LIMIT) {
-                session_refuse(g->sock, "the limit is below the least one, %s",
-                               size_format(BUDGET_MIN_LIMIT, least, sizeof(least)));
-                end(g);
-                return;
-        }
-        if (limit > g->server->memory) {
-                session_refuse(g->sock, "the limit is above this machine's memory, %s",
-                               size_format(g->server->memory, least, sizeof(least)));
-                end(g);
-                return;
-        }
-        if (g->msg.grant.class_name[0]) {
-                session_refuse(g->sock, "there is no class of that name");
+        if (!check_grant(g, &terms)) {
                 end(g);
                 return;
         }
         if (!g->grant)
-                g->grant = admit_grant(&g->server->admit, g->peer.pid, g->peer.uid, limit);
+                g->grant = admit_grant(&g->server->admit, g->peer.pid, g->peer.uid);
         if (!g->grant) {
                 session_refuse(g->sock, "no memory for another grant");
                 end(g);
                 return;
         }
-        g->grant->limit = granted.limit_bytes = limit;
+        terms.grant = g->grant->terms.grant;
+        g->grant->terms = terms;
+        granted.limit_bytes = terms.limit;
         if (send(g->sock, &granted, sizeof(granted), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
                 end(g);
         else
@@ -170,7 +188,7 @@ static void on_grant(struct greeting *g)
 static void on_hello(struct greeting *g)
 {
         struct server *s = g->server;
-        uint64_t limit, number;
+        struct client_terms terms;
         bool forked = g->msg.hello.flags & VMPAGER_HELLO_FORKED;
 
         if (g->msg.hello.page_size != VMPAGER_PAGE) {
@@ -179,8 +197,8 @@ static void on_hello(struct greeting *g)
                 end(g);
                 return;
         }
-        admit_client(&s->admit, g->peer.pid, g->peer.uid, &limit, &number);
-        if (worker_take(&s->workers[s->next_worker], g->sock, &g->peer, limit, number, forked) == 0) {
+        admit_client(&s->admit, g->peer.pid, g->peer.uid, &terms);
+        if (worker_take(&s->workers[s->next_worker], g->sock, &g->peer, &terms, forked) == 0) {
                 g->sock = -1;
                 g->peer.pidfd = -1;
         }
@@ -195,7 +213,7 @@ static void on_message(struct greeting *g, int len)
         if (len >= (int)least && g->msg.hdr.type == VMPAGER_HELLO)
                 least = sizeof(g->msg.hello);
         else if (len >= (int)least && g->msg.hdr.type == VMPAGER_GRANT)
-                least = sizeof(g->msg.grant);
+                least = offsetof(struct vmpager_grant, swap_bytes); /* protocol 1.0 ends there */
         if (!session_check_header(g->sock, &g->msg.hdr, len, least)) {
                 end(g);
                 return;
@@ -205,6 +223,8 @@ static void on_message(struct greeting *g, int len)
         if (g->msg.hdr.type == VMPAGER_HELLO && !g->grant) {
                 on_hello(g);
         } else if (g->msg.hdr.type == VMPAGER_GRANT) {
+                if ((size_t)len < sizeof(g->msg.grant))
+                        g->msg.grant.swap_bytes = 0;
                 on_grant(g);
         } else if (g->msg.hdr.type == VMPAGER_STATS && g->grant) {
                 on_stats(g);

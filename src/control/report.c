@@ -69,6 +69,7 @@ static struct json_object *client(const struct client_snapshot *c)
         json_object_object_add(o, "comm", json_object_new_string(c->comm));
         json_object_object_add(o, "agent", json_object_new_boolean(c->attended));
         put(o, "limit_bytes", c->limit_bytes);
+        put(o, "swap_limit_bytes", c->swap_limit_bytes);
         put(o, "resident_bytes", c->resident_bytes);
         put(o, "peak_resident_bytes", c->peak_resident_bytes);
         put(o, "stored_pages", c->stored_pages);
@@ -86,6 +87,7 @@ static struct json_object *client(const struct client_snapshot *c)
         put(o, "over_limit_pages", c->stats.over_limit);
         put(o, "not_evictable", c->stats.not_evictable);
         put(o, "store_full", c->stats.store_full);
+        put(o, "swap_full", c->stats.swap_full);
         put(o, "table_bytes", c->table_bytes);
         put(o, "regions", c->regions);
         json_object_object_add(o, "faults", faults(&c->stats));
@@ -104,6 +106,11 @@ static struct json_object *store(struct server *s)
         put(o, "disk_bytes", st.disk_bytes);
         put(o, "disk_retired_bytes", st.disk_retired_bytes);
         put(o, "disk_capacity_bytes", st.disk_capacity_bytes);
+        put(o, "disk_free_long_bytes", st.disk_free_long_bytes);
+        put(o, "disk_free_longest_bytes", st.disk_free_longest_bytes);
+        put(o, "disk_free_runs", st.disk_free_runs);
+        put(o, "disk_written_bytes", st.disk_written_bytes);
+        put(o, "put_bytes", st.put_bytes);
         put(o, "read_errors", st.read_errors);
         put(o, "write_errors", st.write_errors);
         put(o, "checksum_errors", st.checksum_errors);
@@ -132,7 +139,7 @@ struct json_object *report_stats(struct server *s, const struct grant *grant, pi
 
                 server_take_ended(s);
                 for (int i = 0; i < n; i++)
-                        if ((!grant || v[i].grant == grant->number) && (!pid || v[i].pid == pid) &&
+                        if ((!grant || v[i].grant == grant->terms.grant) && (!pid || v[i].pid == pid) &&
                             !has_ended(grant, v[i].serial))
                                 json_object_array_add(list, client(&v[i]));
                 free(v);

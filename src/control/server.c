@@ -120,24 +120,24 @@ void server_ended(void *server, const struct client_snapshot *last)
 struct claimed_client {
         struct server *server;
         pid_t pid;
-        uint64_t limit, grant;
+        struct client_terms terms;
 };
 
 static void take_claimed(void *arg)
 {
         struct claimed_client *c = arg;
 
-        admit_inherited(&c->server->admit, c->pid, c->limit, c->grant);
+        admit_inherited(&c->server->admit, c->pid, &c->terms);
         free(c);
 }
 
-void server_claimed(void *server, const struct sock_peer *peer, uint64_t limit, uint64_t grant)
+void server_claimed(void *server, const struct sock_peer *peer, const struct client_terms *terms)
 {
         struct claimed_client *c = malloc(sizeof(*c));
 
         if (!c)
                 return;
-        *c = (struct claimed_client){ server, peer->pid, limit, grant };
+        *c = (struct claimed_client){ server, peer->pid, *terms };
         if (loop_post(c->server->loop, take_claimed, c) < 0)
                 free(c);
 }

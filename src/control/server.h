@@ -39,8 +39,8 @@ void server_start(struct server *s);
 /* A client has ended (called in any thread). */
 void server_ended(void *server, const struct client_snapshot *last);
 
-/* A forked child is a client now, and runs under its parent's limit and grant (called in any thread). */
-void server_claimed(void *server, const struct sock_peer *peer, uint64_t limit, uint64_t grant);
+/* A forked child is a client now, and has its parent's terms (called in any thread). */
+void server_claimed(void *server, const struct sock_peer *peer, const struct client_terms *terms);
 
 /* Takes over what server_ended() was told so far; in the main loop's thread. */
 void server_take_ended(struct server *s);

@@ -222,6 +222,17 @@ static int ram_key(struct reading *r, struct config_class *c, const char *value,
         return 1;
 }
 
+static int swap_key(struct reading *r, struct config_class *c, const char *value, int line)
+{
+        if (strcmp(value, "none") == 0)
+                c->swap = 0;
+        else if (size_parse(value, &c->swap) < 0)
+                return wrong(r, line, "swap is not a size (say 1G), nor none", value);
+        else if (c->swap < VMPAGER_SWAP_LEAST)
+                return wrong(r, line, "the swap is below the least one, 1M", value);
+        return 1;
+}
+
 static int class_key(struct reading *r, const char *name, const char *key, const char *value, int line)
 {
         struct config_class *c = &r->config->class_;
@@ -234,8 +245,10 @@ static int class_key(struct reading *r, const char *name, const char *key, const
         }
         if (strcmp(key, "ram") == 0)
                 return ram_key(r, c, value, line);
+        if (strcmp(key, "swap") == 0)
+                return swap_key(r, c, value, line);
         if (strcmp(key, "limit") != 0)
-                return wrong(r, line, "[class] has no such key (limit, codec, ram)", key);
+                return wrong(r, line, "[class] has no such key (limit, swap, codec, ram)", key);
         if (strcmp(value, "none") == 0)
                 c->limit = 0;
         else if (size_parse(value, &c->limit) < 0)

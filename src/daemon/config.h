@@ -27,9 +27,9 @@ struct error;
 
 struct config_store {
         char *name, *path; /* the path may be the URI of an NBD server (medium_nbd_is_uri) */
-        uint64_t size; /* bytes; 0: not given: all of a device, CONFIG_FILE_BYTES for a file */
+        uint64_t size;     /* bytes; 0: not given: all of a device, CONFIG_FILE_BYTES for a file */
         bool keep;
-        unsigned weight; /* its share of what is written, against those of the others */
+        unsigned weight;      /* its share of what is written, against those of the others */
         unsigned connections; /* to an NBD server, of each worker */
         uint64_t timeout_ns;  /* of an NBD server */
 };
@@ -37,6 +37,7 @@ struct config_store {
 struct config_class {
         char *name;
         uint64_t limit; /* bytes; 0: none */
+        uint64_t swap;  /* bytes of its pages in the store; 0: no limit */
         bool has_codec;
         struct codec_choice codec;
         uint64_t ram_bytes;   /* of packed pages in memory; UINT64_MAX: ram_percent alone says how many */
@@ -51,9 +52,9 @@ struct config {
         unsigned readahead; /* pages that come along with one that is read, at most; 0: none */
         struct config_store store[CONFIG_MAX_STORES]; /* pages are spread over them */
         unsigned n_stores;
-        struct codec_choice codec; /* of classes that have none of their own */
-        bool encrypt;              /* what is in the stores */
-        bool grow_when_full;       /* the stores: programs go beyond their limits then; else they wait */
+        struct codec_choice codec;  /* of classes that have none of their own */
+        bool encrypt;               /* what is in the stores */
+        bool grow_when_full;        /* the stores: programs go beyond their limits then; else they wait */
         struct config_class class_; /* the default class */
 };
 

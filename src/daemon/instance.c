@@ -189,7 +189,8 @@ static int start_all(struct instance *d, uint64_t memory, struct error *e)
         d->server.store = d->store;
         d->server.tracker = idle->name;
         d->server.memory = memory;
-        d->server.admit.default_limit = d->config->class_.limit;
+        d->server.admit.defaults =
+                (struct client_terms){ .limit = d->config->class_.limit, .swap = d->config->class_.swap };
         r = start_workers(d, idle, features, e);
         if (r < 0)
                 return r;

@@ -257,6 +257,7 @@ struct space *event_fork(struct space *s, int fd, bool half_done)
         child->stray_marks = s->stray_marks;
         child->heir = true;
         child->bereft = s->bereft;
+        child->swap_said = s->swap_said;
         r = share_range(s, child, 0, PTABLE_END, half_done, NULL);
         if (r == 0)
                 r = region_copy(&child->regions, &s->regions);

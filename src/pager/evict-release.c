@@ -46,6 +46,7 @@ void evict_release(struct store_io *io, int result)
         if (result == 0 && s->unwritten == 0)
                 s->store_is_full = false;
         s->writes--;
+        s->writing -= io->pages;
         s->budget.packed = store_owner_ram(s->pager->store, s->owner);
         e->next = s->free_io;
         s->free_io = e;

@@ -171,8 +171,9 @@ void fault_beyond(struct space *s, const struct fault *f)
         pages = ++s->stats.over_limit;
         if (pages >= BEYOND_PAGES && (pages & (pages - 1)) == 0)
                 log_warning("client %d: %s: it has grown %llu MiB beyond its limit", s->pid,
-                            full ? "the store is full (on_full = grow)" :
-                                   "nothing of it can be evicted (locked, pinned or shared memory)",
+                            !full           ? "nothing of it can be evicted (locked, pinned or shared memory)" :
+                            s->swap_is_full ? "it has as much in the store as it may (swap; on_full = grow)" :
+                                              "the store is full (on_full = grow)",
                             (unsigned long long)(pages * PAGE_SIZE_ >> 20));
 }
 
@@ -181,6 +182,25 @@ void fault_retry(struct space *s, struct fault *f)
         fault_wait(s, &s->retry, f);
         if (!bug(NO_RETRY_TIMER))
                 s->port->ops->timer(s->port, s->port->ops->now(s->port) + FAULT_RETRY_NS);
+}
+
+/*
+ * The store is full for the client: who waits for a page that is there waits for an eviction no more, as none comes
+ * before such a page has come back. The others stay, in order.
+ */
+static void go_on_with_stored(struct space *s, struct fault_list *list)
+{
+        struct fault_list others;
+        struct fault *f;
+
+        fault_list_init(&others);
+        while ((f = fault_list_take(list))) {
+                if (page_state(ptable_get(&s->table, f->addr)) == PAGE_STORED && !bug(FULL_STALLS_STORED))
+                        fault_route(s, f);
+                else
+                        fault_list_add(&others, f);
+        }
+        fault_list_move(list, &others);
 }
 
 void fault_unstall(struct space *s)
@@ -192,6 +212,8 @@ void fault_unstall(struct space *s)
         fault_list_move(&list, &s->stalled);
         while (list.head && (budget_room(&s->budget) >= PAGE_SIZE_ || evict_is_hopeless(s)))
                 fault_route(s, fault_list_take(&list));
+        if (list.head && s->store_is_full)
+                go_on_with_stored(s, &list);
         fault_list_move(&list, &s->stalled);
         fault_list_move(&s->stalled, &list);
 }

@@ -35,6 +35,7 @@ int space_init(struct space *s, struct pager *pager, struct port *port, struct v
                 .ring = ring,
                 .slots = (char *)ring + VMPAGER_RING_SLOTS_AT,
                 .slots_buffer = -1,
+                .swap = UINT64_MAX,
         };
         fault_list_init(&s->stalled);
         fault_list_init(&s->retry);
@@ -58,6 +59,11 @@ void space_set_limit(struct space *s, uint64_t limit)
         evict_clean_forget_all(s); /* the table is as large as the limit wants it */
         s->quiet_ns = 0;
         s->port->ops->timer(s->port, s->port->ops->now(s->port));
+}
+
+void space_set_swap(struct space *s, uint64_t bytes)
+{
+        s->swap = bytes ? bytes / PAGE_SIZE_ : UINT64_MAX;
 }
 
 void space_end(struct space *s)

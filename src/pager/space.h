@@ -139,6 +139,7 @@ struct space_stats {
         uint64_t events_remove, events_unmap, events_remap, events_fork;
         uint64_t stalls;        /* faults that had to wait for room */
         uint64_t store_full;    /* times that the store was found full */
+        uint64_t swap_full;     /* times that the client was found to have as much out as it may */
         uint64_t over_limit;    /* pages given beyond the limit, since nothing could be evicted */
         uint64_t not_evictable; /* pages that the agent could not detach */
 };
@@ -196,7 +197,11 @@ struct space {
         uint64_t hand_chunk;   /* end of the chunk that the hand has come to; 0: none */
         uint64_t in_flight;    /* pages in posted batches */
         uint64_t unwritten;    /* standby pages for which the store had no room or a write failed */
+        uint64_t swap;         /* pages that it may have in the store; UINT64_MAX: as many as there is room for */
+        uint64_t writing;      /* pages that are being written */
         bool store_is_full;    /* a write found no room, and not all has been written since */
+        bool swap_is_full;     /* because the client has as much there as it may */
+        bool swap_said;        /* that was logged, of it or of who forked it */
         uint64_t futile_until; /* ns: a whole round found nothing evictable, or the agent could take none of it */
         uint64_t futile_size;  /* bytes: the resident size at that time */
         uint64_t vain;         /* pages in a row that the agent could not take, and no event is why; UINT64_MAX: all */
@@ -236,6 +241,13 @@ void space_clear(struct space *s);
 
 /* Sets the limit in bytes, 0 for none. */
 void space_set_limit(struct space *s, uint64_t limit);
+
+/*
+ * Sets how many bytes of its pages, of 4 KiB each whatever they are packed to, may be in the store at once; 0: as many
+ * as there is room for. When it has as many the store is full for it, and for nobody else. What a fork makes a child
+ * share may be more: then nothing of the child is written until enough has come back or gone.
+ */
+void space_set_swap(struct space *s, uint64_t bytes);
 
 /* The timer that the space asked its port for has fired: looks at the client's size, and acts on it. */
 void space_tick(struct space *s);

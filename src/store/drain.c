@@ -20,9 +20,6 @@
 /* Of all groups one in so many is emptied at a time, for whoever is to be moved has to be looked for. */
 #define SHARE 64u
 
-/* Fewer are not worth the search for what is in them. */
-#define GROUPS_LEAST 4u
-
 struct choice {
         uint32_t group;
         uint32_t free, crumbs;
@@ -46,11 +43,12 @@ bool drain_is_wanted(const struct unit_map *map)
 /* The best `most` groups, the best first. Returns how many. */
 static unsigned choose(const struct unit_map *map, unsigned most, struct choice *best)
 {
+        uint32_t least_long = unit_map_least_long(map);
         unsigned n = 0;
 
         for (uint32_t group = 0; group < unit_map_groups(map); group++) {
                 struct unit_map_group g = unit_map_look(map, group);
-                struct choice c = { group, g.free, g.free - (g.longest >= UNIT_MAP_LONG ? g.longest : 0) };
+                struct choice c = { group, g.free, g.free - (g.longest >= least_long ? g.longest : 0) };
                 unsigned at;
 
                 if (g.closed || c.crumbs < CRUMBS_LEAST || (n == most && !is_better(&c, &best[n - 1])))
@@ -65,11 +63,11 @@ static unsigned choose(const struct unit_map *map, unsigned most, struct choice 
 
 unsigned drain_begin(struct drain *d, struct unit_map *map, uint64_t room)
 {
-        unsigned most = unit_map_groups(map) / SHARE, n;
+        unsigned most = unit_map_groups(map) / SHARE + 1, n;
         struct choice best[DRAIN_MOST];
         uint64_t missing = 0;
 
-        most = most < GROUPS_LEAST ? GROUPS_LEAST : most > DRAIN_MOST ? DRAIN_MOST : most;
+        most = most < DRAIN_MOST ? most : DRAIN_MOST;
         n = choose(map, most, best);
         *d = (struct drain){ .map = map };
         for (unsigned i = 0; i < n; i++) {

@@ -29,7 +29,6 @@
 #include "store/ram.h"
 #include "store/seal.h"
 #include "store/slot-map.h"
-#include "store/unit-map.h"
 #include "util/error.h"
 
 /* How many pages can be promised room. */
@@ -210,26 +209,23 @@ static uint64_t count_of(const _Atomic uint64_t *counter)
 static void page_store_stats(struct store *store, struct store_stats *out)
 {
         struct page_store *s = page_store_of(store);
-        uint64_t capacity = 0, used = 0, retired = 0;
+        struct spread_stats disk;
         struct ram_stats ram = { 0 };
 
         if (s->ram)
                 ram_stats(s->ram, &ram);
         pthread_mutex_lock(&s->lock);
-        for (unsigned i = 0; i < s->spread.n; i++) {
-                const struct spread_part *p = &s->spread.part[i];
-                struct unit_map_stats map;
-
-                capacity += p->medium->units * p->medium->unit;
-                unit_map_stats(p->map, &map);
-                used += (p->medium->units - map.available - map.closed - p->retired) * p->medium->unit;
-                retired += p->retired * p->medium->unit;
-        }
+        spread_stats(&s->spread, &disk);
         pthread_mutex_unlock(&s->lock);
         *out = (struct store_stats){
-                .disk_capacity_bytes = capacity - retired,
-                .disk_bytes = used,
-                .disk_retired_bytes = retired,
+                .disk_capacity_bytes = disk.capacity_bytes,
+                .disk_bytes = disk.used_bytes,
+                .disk_retired_bytes = disk.retired_bytes,
+                .disk_free_long_bytes = disk.long_bytes,
+                .disk_free_longest_bytes = disk.longest_bytes,
+                .disk_free_runs = disk.runs,
+                .disk_written_bytes = disk.written_bytes,
+                .put_bytes = count_of(&s->writes.pages) * STORE_PAGE,
                 .ram_bytes = ram.bytes,
                 .reads = count_of(&s->reads.ios),
                 .writes = count_of(&s->writes.ios),

@@ -23,7 +23,7 @@ int spread_add(struct spread *s, struct medium *medium, unsigned weight)
         if (s->n == SPREAD_MOST)
                 return -ENOSPC;
         *p = (struct spread_part){ .medium = medium, .weight = weight };
-        r = unit_map_new(medium->units, &p->map);
+        r = unit_map_new_long(medium->units, SPREAD_LONG_BYTES / medium->unit, &p->map);
         if (r < 0)
                 return r;
         s->n++;
@@ -127,4 +127,24 @@ uint64_t spread_available(const struct spread *s)
         for (unsigned i = 0; i < s->n; i++)
                 units += unit_map_available(s->part[i].map);
         return units;
+}
+
+void spread_stats(const struct spread *s, struct spread_stats *out)
+{
+        *out = (struct spread_stats){ 0 };
+        for (unsigned i = 0; i < s->n; i++) {
+                const struct spread_part *p = &s->part[i];
+                uint64_t unit = p->medium->unit;
+                struct unit_map_stats map;
+
+                unit_map_stats(p->map, &map);
+                out->capacity_bytes += (map.units - p->retired) * unit;
+                out->used_bytes += (map.units - map.available - map.closed - p->retired) * unit;
+                out->retired_bytes += p->retired * unit;
+                out->long_bytes += map.long_units * unit;
+                out->runs += map.runs;
+                if (map.longest * unit > out->longest_bytes)
+                        out->longest_bytes = map.longest * unit;
+                out->written_bytes += atomic_load_explicit(&p->medium->writes.bytes, memory_order_relaxed);
+        }
 }

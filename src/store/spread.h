@@ -7,6 +7,8 @@
 #define SPREAD_MOST   8u    /* media */
 #define SPREAD_WEIGHT 1000u /* the largest weight */
 
+#define SPREAD_LONG_BYTES 65536u /* of a run of free units that is counted as a long one */
+
 struct medium;
 struct unit_map;
 
@@ -30,6 +32,16 @@ struct spread {
 /* Adds a medium, which stays the caller's. Returns 0, -ENOSPC (there are SPREAD_MOST) or -ENOMEM. */
 int spread_add(struct spread *s, struct medium *medium, unsigned weight);
 
+/* How the free units lie, in bytes, those of all media together. */
+struct spread_stats {
+        uint64_t capacity_bytes; /* in use and free */
+        uint64_t used_bytes, retired_bytes;
+        uint64_t long_bytes;    /* free, in runs of SPREAD_LONG_BYTES and more */
+        uint64_t runs;          /* of free units: see struct unit_map_stats */
+        uint64_t longest_bytes; /* of them; as exact as unit_map_stats has it */
+        uint64_t written_bytes; /* to the media, since the start */
+};
+
 /* Frees what spread_add() made. */
 void spread_clear(struct spread *s);
 
@@ -49,5 +61,8 @@ void spread_doubt(struct spread *s, unsigned part, uint64_t now);
 /* All units, and those that are free. */
 uint64_t spread_units(const struct spread *s);
 uint64_t spread_available(const struct spread *s);
+
+/* Reads some counters of each medium. */
+void spread_stats(const struct spread *s, struct spread_stats *out);
 
 #endif

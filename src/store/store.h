@@ -56,11 +56,16 @@ struct store_io {
 };
 
 struct store_stats {
-        uint64_t disk_capacity_bytes; /* in use and free */
-        uint64_t disk_bytes;          /* in use */
-        uint64_t disk_retired_bytes;  /* neither, for good: a server may still write there */
-        uint64_t ram_bytes;           /* in use by a RAM tier */
-        uint64_t reads, writes;       /* I/Os */
+        uint64_t disk_capacity_bytes;     /* in use and free */
+        uint64_t disk_bytes;              /* in use */
+        uint64_t disk_retired_bytes;      /* neither, for good: a server may still write there */
+        uint64_t disk_free_long_bytes;    /* free, in runs of 64 KiB and more */
+        uint64_t disk_free_longest_bytes; /* the longest run, rounded down by a quarter at most; 2048 units at most */
+        uint64_t disk_free_runs;          /* that all that is free lies in */
+        uint64_t disk_written_bytes;      /* to the media since the start; what failed is not counted */
+        uint64_t put_bytes;               /* of pages that were given to the store since, whatever has become of them */
+        uint64_t ram_bytes;               /* in use by a RAM tier */
+        uint64_t reads, writes;           /* I/Os */
         uint64_t read_pages, written_pages;
         uint64_t moved_pages; /* from one place of a medium to another, so that free space lies together */
         uint64_t read_errors, write_errors; /* I/Os that failed, at last */

@@ -83,7 +83,7 @@ void unit_map_count(struct unit_map *map, uint32_t group, uint32_t length, bool 
                 *word = *n ? *word | bit : *word & ~bit;
         }
         map->stats.runs += is ? 1 : UINT64_MAX;
-        if (length >= UNIT_MAP_LONG)
+        if (length >= map->least_long)
                 map->stats.long_units += is ? length : -(uint64_t)length;
 }
 
@@ -166,6 +166,11 @@ struct unit_map_group unit_map_look(const struct unit_map *map, uint32_t group)
         const struct group *g = &map->groups[group];
 
         return (struct unit_map_group){ .free = g->free, .longest = g->longest, .closed = group_is_closed(g) };
+}
+
+uint32_t unit_map_least_long(const struct unit_map *map)
+{
+        return map->least_long;
 }
 
 uint32_t unit_map_groups(const struct unit_map *map)

@@ -31,6 +31,7 @@ struct unit_map {
         uint64_t *has[SMALL + 1];   /* a bit for each group that has runs of exactly so many units */
         uint64_t cursor[SMALL + 1]; /* the word of the last one found */
         uint64_t has_words;
+        uint32_t least_long; /* units of a run that is counted as a long one */
         struct unit_map_stats stats;
         size_t bytes;
 };

@@ -258,7 +258,7 @@ size_t unit_map_bytes(const struct unit_map *map)
         return map->bytes;
 }
 
-int unit_map_new(uint64_t units, struct unit_map **out)
+int unit_map_new_long(uint64_t units, uint32_t least_long, struct unit_map **out)
 {
         uint64_t groups = units / GROUP + (units % GROUP != 0);
         struct unit_map *map;
@@ -289,6 +289,7 @@ int unit_map_new(uint64_t units, struct unit_map **out)
         map->bytes = sizeof(*map) + groups * (GROUP_WORDS * sizeof(*map->free) + sizeof(*map->groups)) +
                      SMALL * map->has_words * sizeof(*map->has[1]);
         map->stats.units = units;
+        map->least_long = least_long;
         for (unsigned i = 0; i < CLASSES; i++)
                 map->lists[i] = NONE;
         for (uint64_t group = groups; group-- > 0;) { /* so that the first is at the head of its list */

@@ -12,9 +12,9 @@
 
 struct unit_map;
 
-#define UNIT_MAP_RUN_MOST 2048u               /* units in one allocation: a batch of 256 pages in 8 units each */
-#define UNIT_MAP_GROUP    4096u               /* no run goes across a multiple of this */
-#define UNIT_MAP_LONG     128u                /* units of a run that is counted as a long one: 64 KiB of sectors */
+#define UNIT_MAP_RUN_MOST 2048u /* units in one allocation: a batch of 256 pages in 8 units each */
+#define UNIT_MAP_GROUP    4096u /* no run goes across a multiple of this */
+#define UNIT_MAP_LONG     128u  /* units of a run that is counted as a long one where nothing else is said */
 #define UNIT_MAP_MOST     (UINT64_C(1) << 39) /* units of one map: 2^36 pages in 8 units each */
 
 struct unit_map_stats {
@@ -22,13 +22,23 @@ struct unit_map_stats {
         uint64_t available;  /* free units that can be had */
         uint64_t closed;     /* free units in closed groups; not in what follows either */
         uint64_t runs;       /* that they lie in, cut at the borders of groups */
-        uint64_t long_units; /* those of them in runs of UNIT_MAP_LONG and more */
+        uint64_t long_units; /* those of them in long runs */
         uint32_t longest;    /* run, rounded down by a quarter at most; at most UNIT_MAP_RUN_MOST */
 };
 
-/* A map of `units` units, all free. *out is untouched on failure. 0, -EINVAL (no units), -EFBIG or -ENOMEM. */
-int unit_map_new(uint64_t units, struct unit_map **out);
-void unit_map_free(struct unit_map *map);
+/*
+ * A map of `units` units, all free, that counts runs of `least_long` units and more as long ones. *out is untouched on
+ * failure. 0, -EINVAL (no units), -EFBIG or -ENOMEM.
+ */
+int unit_map_new_long(uint64_t units, uint32_t least_long, struct unit_map **out);
+
+/* The same, for who does not ask. */
+static inline int unit_map_new(uint64_t units, struct unit_map **out)
+{
+        return unit_map_new_long(units, UNIT_MAP_LONG, out);
+}
+
+void unit_map_free(struct unit_map *map); /* NULL: nothing */
 
 /*
  * Takes a run of `want` adjacent free units (never more than UNIT_MAP_RUN_MOST); *first is the first. Returns its
@@ -60,7 +70,8 @@ struct unit_map_group {
         bool closed;
 };
 struct unit_map_group unit_map_look(const struct unit_map *map, uint32_t group);
-uint32_t unit_map_groups(const struct unit_map *map); /* how many there are */
+uint32_t unit_map_groups(const struct unit_map *map);     /* how many there are */
+uint32_t unit_map_least_long(const struct unit_map *map); /* units of a run that is counted as a long one */
 
 /* How things are. Reads a few counters, and no more. */
 void unit_map_stats(const struct unit_map *map, struct unit_map_stats *out);

@@ -18,6 +18,8 @@
         X(SLOT_NOT_MOVED, "a page is moved while it is written: not followed")         \
         X(SLOT_FREED_EARLY, "a slot is freed while it is being written")               \
         X(LOCATION_FREED_TWICE, "a dropped fetch frees its location twice")            \
+        X(WRITING_NOT_COUNTED, "what is being written takes nothing of the swap")      \
+        X(FULL_STALLS_STORED, "what waits for room stays when the store gets full")    \
         X(LOCATION_FREED_EARLY, "a location is freed when its read begins")            \
         X(READ_ERROR_IGNORED, "what a failed read brought is installed")               \
         X(WRITE_ERROR_IGNORED, "a failed write is taken for one that succeeded")       \

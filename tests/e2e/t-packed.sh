@@ -50,6 +50,11 @@ kept() {
         read -r pages bytes < <(stored)
         in_file=$(tags 5ca1ab1e)
         in_memory=$("$VMPAGERCTL" stats --json | jq .store.ram_bytes)
+        "$VMPAGERCTL" stats --json >now.json
+        check_num "bytes put" "$(json now.json .store.put_bytes)" -ge "$pages"
+        check_num "bytes written" "$(json now.json .store.disk_written_bytes)" -le "$(json now.json .store.put_bytes)"
+        check_num "free bytes in long runs" "$(json now.json .store.disk_free_long_bytes)" -gt $((128 << 20))
+        check_match "what is printed" "$("$VMPAGERCTL" stats)" 'written [0-9.]+[KMG] for [0-9.]+[KMG] of pages put'
         echo "$pages bytes of pages take $bytes in the store and $in_memory in memory, $in_file can be read in the file"
         echo >go
         wait "$tagged" || fail "$name: exit status $?: $(cat out err)"

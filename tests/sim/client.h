@@ -47,6 +47,8 @@ struct sim_client {
         struct vmpager_ring *ring;
         void *table;
         uint64_t timer_at;  /* of the space's; 0: none */
+        uint64_t stored;    /* pages of it that were in the store at the last look, */
+        bool inherits;      /* and whether it could get more of its parent's then */
         bool eventfd;       /* its poll was woken */
         bool again, killed; /* by the daemon */
 

@@ -79,8 +79,10 @@ void life_space(struct sim_client *c)
         c->port.ops = &sim_port_ops;
         if (space_init(&c->space, &world.pager, &c->port, c->ring, world.config.n_slots, c->table, TABLE_BYTES) < 0)
                 abort();
+        space_set_swap(&c->space, world.config.swap * PAGE_SIZE_);
         c->told = false;
         c->paged = true;
+        c->inherits = c->parent;
 }
 
 void life_first(void)

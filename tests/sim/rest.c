@@ -6,6 +6,9 @@
 #define LAST_TIMERS 2000u
 #define LAST_ROUNDS 40000u
 
+/* While there is no room timers fire for ever: so many are enough. */
+#define FULL_TIMERS 50u
+
 static bool threads_are_idle(const struct sim_client *c)
 {
         for (unsigned i = 0; i < c->n_threads; i++)
@@ -83,6 +86,35 @@ void rest_come(void)
                 if (++timers == LAST_TIMERS || !world_run_timer())
                         fail();
         }
+}
+
+/* Whoever waits for a page that is in the store makes room there when he gets it, and must not wait for room. */
+static void check_full(const struct sim_client *c)
+{
+        const struct space *s = &c->space;
+
+        if (!c->paged || s->dying || !s->store_is_full || event_is_unsettled(s))
+                return;
+        for (const struct fault *f = s->stalled.head; f; f = f->next)
+                if (page_state(ptable_get(&s->table, f->addr)) == PAGE_STORED)
+                        sim_fail("client %c: a thread waits for page %llu, which is in the store, until that has room",
+                                 life_name(c), (unsigned long long)(f->addr - SIM_BASE) / PAGE_SIZE_);
+}
+
+void rest_full(void)
+{
+        unsigned timers = 0;
+
+        while (!all_are_at_rest() && timers < FULL_TIMERS) {
+                world.steps++;
+                if (world_all_go_on())
+                        continue;
+                timers++;
+                if (!world_run_timer())
+                        break;
+        }
+        for (unsigned i = 0; i < SIM_CLIENTS; i++)
+                check_full(&world.client[i]);
 }
 
 static bool is_out(page_entry e)

@@ -237,6 +237,26 @@ static bool (*const run[N_ACTORS])(void) = {
         [ACTOR_LIFE] = run_life,
 };
 
+/* A client has no more in the store than it may, but for what a fork has brought; and that gets no more. */
+static void check_swap(struct sim_client *c)
+{
+        const struct space *s = &c->space;
+        uint64_t stored = s->table.count[PAGE_STORED] + s->table.count[PAGE_FETCHING];
+
+        if (stored > s->swap && stored > c->stored && !c->inherits)
+                sim_fail("client %c has %llu pages in the store, and may have %llu", life_name(c),
+                         (unsigned long long)stored, (unsigned long long)s->swap);
+        c->stored = stored;
+        c->inherits &= event_is_unsettled(s);
+}
+
+static void check_swaps(void)
+{
+        for (unsigned i = 0; i < SIM_CLIENTS; i++)
+                if (world.client[i].paged)
+                        check_swap(&world.client[i]);
+}
+
 void world_step(void)
 {
         unsigned sum = 0, actor = 0, at;
@@ -250,7 +270,8 @@ void world_step(void)
         world.now += 1000 + sim_any(40000);
         for (unsigned k = 0; k < N_ACTORS; k++)
                 if (run[(actor + k) % N_ACTORS]())
-                        return;
+                        break;
+        check_swaps();
 }
 
 void world_between(void)
@@ -288,5 +309,6 @@ bool world_all_go_on(void)
                 anything |= life_go_on();
         }
         anything |= run_store();
+        check_swaps();
         return anything;
 }

@@ -101,6 +101,8 @@ static void configure(void)
         c->readahead = sim_any(4) ? 1 + sim_any(READAHEAD_MOST) : 0;
         c->walks = sim_any(2);
         c->capacity = sim_any(3) ? SIM_LOCS / 4 : 8 + sim_any(40);
+        c->swap = sim_any(3) ? 0 : 1 + sim_any(40);
+        c->beyond = sim_any(4) == 0;
         c->read_errors = sim_any(4) ? 0 : 4 + sim_any(30);
         c->write_errors = sim_any(4) ? 0 : 2 + sim_any(10);
         c->between = sim_any(4) ? 1 + sim_any(8) : 0;
@@ -146,6 +148,7 @@ static void begin(uint64_t seed)
         pager_init(&world.pager, &world.store, &world.store_port, &idle_standby, buffers, -1, zeros);
         runs_init(&world.pager.fetches, world.config.n_fetches);
         world.pager.readahead = world.config.readahead;
+        world.pager.grow_when_full = world.config.beyond;
         life_first();
 }
 
@@ -167,7 +170,12 @@ static void come_to_the_end(void)
 {
         sim_say("no thread begins another call");
         world.draining = true;
+        rest_full();
         world.config.capacity = SIM_LOCS;
+        world.config.swap = 0;
+        for (unsigned i = 0; i < SIM_CLIENTS; i++)
+                if (world.client[i].paged)
+                        space_set_swap(&world.client[i].space, 0);
         for (unsigned i = 0; i < SIM_CLIENTS; i++)
                 world.client[i].ballast = world.config.hard_end ? SIM_LIMIT - 4 * PAGE_SIZE_ : SIM_LIMIT - 3 * MIB;
         rest_come();

@@ -48,12 +48,14 @@ struct sim_config {
         unsigned call_pages;                /* of one call, at most */
         unsigned capacity;                  /* of the store, in pages */
         unsigned readahead;                 /* pages, see struct pager */
+        unsigned swap;                      /* pages that each client may have in the store; 0: any number */
         unsigned read_errors, write_errors; /* one in so many fails, 0: none */
         unsigned between;   /* in one of so many system calls of the daemon's others come in between, 0: never */
         unsigned odd_moves; /* one MOVE in so many ends early, or tells less than it did */
         unsigned end_at;    /* a step at which the first client exits; 0: it does not */
         unsigned forks;     /* one call in so many is a fork, 0: none */
         unsigned exits;     /* one signal in so many kills, 0: none */
+        bool beyond;        /* when the store is full clients go beyond their limits */
         bool grows;         /* mappings may grow in place, several at once */
         bool hard_end;      /* it comes to rest without room */
         bool storm;         /* mappings come, move and go all the time */
@@ -139,7 +141,11 @@ extern const struct port_ops sim_port_ops;
 extern const struct store_ops sim_store_ops;
 void store_end_one(unsigned which);
 
-/* rest.c: lets all go on until nothing is left to be done, and checks what there is then. */
+/*
+ * rest.c: lets all go on until nothing is left to be done, and checks what there is then. full: as far as that goes
+ * while the store has no room, or clients have as much there as they may; what is there has to come back.
+ */
+void rest_full(void);
 void rest_come(void);
 void rest_check(void);
 

@@ -75,18 +75,31 @@ static size_t members(const struct admit *a)
         return n;
 }
 
-static void expect(struct admit *a, pid_t pid, uid_t uid, uint64_t limit, uint64_t grant)
+static struct grant *grant(struct admit *a, pid_t pid, uid_t uid, uint64_t limit)
 {
-        uint64_t got_limit = 77, got_grant = 77;
+        struct grant *g = admit_grant(a, pid, uid);
 
-        admit_client(a, pid, uid, &got_limit, &got_grant);
-        ck_assert_uint_eq(got_limit, limit);
-        ck_assert_uint_eq(got_grant, grant);
+        ck_assert_ptr_nonnull(g);
+        ck_assert_uint_eq(g->terms.limit, a->defaults.limit);
+        g->terms.limit = limit;
+        g->terms.swap = limit * 2;
+        return g;
+}
+
+/* It comes under that limit, and the swap that goes with it. */
+static void expect(struct admit *a, pid_t pid, uid_t uid, uint64_t limit, uint64_t number)
+{
+        struct client_terms got = { 77, 77, 77 };
+
+        admit_client(a, pid, uid, &got);
+        ck_assert_uint_eq(got.limit, limit);
+        ck_assert_uint_eq(got.swap, limit == a->defaults.limit ? a->defaults.swap : limit * 2);
+        ck_assert_uint_eq(got.grant, number);
 }
 
 START_TEST(test_default)
 {
-        struct admit a = { .default_limit = 99 * MIB };
+        struct admit a = { .defaults = { .limit = 99 * MIB, .swap = 3 * MIB } };
 
         expect(&a, chain[2], USER, 99 * MIB, 0);
         ck_assert_uint_eq(members(&a), 1);
@@ -98,19 +111,19 @@ END_TEST
 
 START_TEST(test_parents)
 {
-        struct admit a = { .default_limit = 99 * MIB };
-        struct grant *top = admit_grant(&a, chain[0], USER, 32 * MIB), *near;
+        struct admit a = { .defaults = { .limit = 99 * MIB, .swap = 3 * MIB } };
+        struct grant *top = grant(&a, chain[0], USER, 32 * MIB), *near;
 
-        ck_assert_uint_gt(top->number, 0);
-        expect(&a, chain[3], USER, 32 * MIB, top->number);
+        ck_assert_uint_gt(top->terms.grant, 0);
+        expect(&a, chain[3], USER, 32 * MIB, top->terms.grant);
         admit_clear(&a);
 
-        top = admit_grant(&a, chain[0], USER, 32 * MIB);
-        near = admit_grant(&a, chain[2], USER, 64 * MIB);
-        ck_assert_uint_ne(near->number, top->number);
-        expect(&a, chain[3], USER, 64 * MIB, near->number);
-        expect(&a, chain[1], USER, 32 * MIB, top->number);
-        expect(&a, chain[0], USER, 32 * MIB, top->number);
+        top = grant(&a, chain[0], USER, 32 * MIB);
+        near = grant(&a, chain[2], USER, 64 * MIB);
+        ck_assert_uint_ne(near->terms.grant, top->terms.grant);
+        expect(&a, chain[3], USER, 64 * MIB, near->terms.grant);
+        expect(&a, chain[1], USER, 32 * MIB, top->terms.grant);
+        expect(&a, chain[0], USER, 32 * MIB, top->terms.grant);
         expect(&a, getppid(), USER, 99 * MIB, 0);
         admit_clear(&a);
 }
@@ -119,23 +132,23 @@ END_TEST
 /* A grant of another user's is passed by on the way up, one of root's is not. */
 START_TEST(test_users)
 {
-        struct admit a = { .default_limit = 99 * MIB };
-        struct grant *far = admit_grant(&a, chain[0], USER, 32 * MIB), *root;
+        struct admit a = { .defaults = { .limit = 99 * MIB, .swap = 3 * MIB } };
+        struct grant *far = grant(&a, chain[0], USER, 32 * MIB), *root;
 
-        admit_grant(&a, chain[2], OTHER, 64 * MIB);
-        expect(&a, chain[3], USER, 32 * MIB, far->number);
+        grant(&a, chain[2], OTHER, 64 * MIB);
+        expect(&a, chain[3], USER, 32 * MIB, far->terms.grant);
         admit_revoke(&a, far);
         admit_ended(&a, &(struct client_snapshot){ .pid = chain[3], .grant = 1 });
         ck_assert_uint_eq(members(&a), 0);
         expect(&a, chain[3], USER, 99 * MIB, 0);
         admit_clear(&a);
 
-        root = admit_grant(&a, chain[1], 0, 48 * MIB);
-        expect(&a, chain[3], USER, 48 * MIB, root->number);
+        root = grant(&a, chain[1], 0, 48 * MIB);
+        expect(&a, chain[3], USER, 48 * MIB, root->terms.grant);
         admit_clear(&a);
 
         /* root does not run under a limit that a user has set */
-        admit_grant(&a, chain[1], USER, 48 * MIB);
+        grant(&a, chain[1], USER, 48 * MIB);
         expect(&a, chain[3], 0, 99 * MIB, 0);
         admit_clear(&a);
 }
@@ -144,9 +157,9 @@ END_TEST
 /* A client's descendants have its limit, even when the grant is gone; not so those of another user's client. */
 START_TEST(test_members)
 {
-        struct admit a = { .default_limit = 99 * MIB };
-        struct grant *g = admit_grant(&a, chain[1], USER, 32 * MIB);
-        uint64_t number = g->number;
+        struct admit a = { .defaults = { .limit = 99 * MIB, .swap = 3 * MIB } };
+        struct grant *g = grant(&a, chain[1], USER, 32 * MIB);
+        uint64_t number = g->terms.grant;
 
         expect(&a, chain[2], USER, 32 * MIB, number);
         admit_revoke(&a, g);
@@ -158,13 +171,13 @@ END_TEST
 
 START_TEST(test_ended)
 {
-        struct admit a = { .default_limit = 99 * MIB };
-        struct grant *g = admit_grant(&a, chain[1], USER, 32 * MIB), *other = admit_grant(&a, chain[0], USER, 16 * MIB);
+        struct admit a = { .defaults = { .limit = 99 * MIB, .swap = 3 * MIB } };
+        struct grant *g = grant(&a, chain[1], USER, 32 * MIB), *other = grant(&a, chain[0], USER, 16 * MIB);
         struct client_snapshot last;
         bool seen[ADMIT_ENDED_MAX + 10] = { false };
 
-        expect(&a, chain[2], USER, 32 * MIB, g->number);
-        last = snapshot(chain[2], g->number, 7);
+        expect(&a, chain[2], USER, 32 * MIB, g->terms.grant);
+        last = snapshot(chain[2], g->terms.grant, 7);
         admit_ended(&a, &last);
         ck_assert_uint_eq(members(&a), 0);
         ck_assert_uint_eq(g->n_ended, 1);
@@ -180,7 +193,7 @@ START_TEST(test_ended)
 
         /* More than there is room for, in an order in which each place is taken over: those that evicted most stay. */
         for (unsigned i = 0; i < ADMIT_ENDED_MAX + 10; i++) {
-                last = snapshot(1000 + (pid_t)i, g->number, 1 + i * 31 % (ADMIT_ENDED_MAX + 10));
+                last = snapshot(1000 + (pid_t)i, g->terms.grant, 1 + i * 31 % (ADMIT_ENDED_MAX + 10));
                 admit_ended(&a, &last);
         }
         ck_assert_uint_eq(g->n_ended, ADMIT_ENDED_MAX);
@@ -198,14 +211,14 @@ END_TEST
 /* exec: the same pid says HELLO again before its first session's end is seen. The end takes the older one away. */
 START_TEST(test_exec)
 {
-        struct admit a = { .default_limit = 99 * MIB };
-        struct grant *g = admit_grant(&a, chain[1], USER, 32 * MIB);
-        struct client_snapshot last = snapshot(chain[2], g->number, 3);
+        struct admit a = { .defaults = { .limit = 99 * MIB, .swap = 3 * MIB } };
+        struct grant *g = grant(&a, chain[1], USER, 32 * MIB);
+        struct client_snapshot last = snapshot(chain[2], g->terms.grant, 3);
         struct member *older, *newer;
 
-        expect(&a, chain[2], USER, 32 * MIB, g->number);
+        expect(&a, chain[2], USER, 32 * MIB, g->terms.grant);
         older = a.members;
-        expect(&a, chain[2], USER, 32 * MIB, g->number);
+        expect(&a, chain[2], USER, 32 * MIB, g->terms.grant);
         newer = a.members;
         ck_assert_ptr_ne(older, newer);
         ck_assert_uint_eq(members(&a), 2);
@@ -213,7 +226,7 @@ START_TEST(test_exec)
         ck_assert_uint_eq(members(&a), 1);
         ck_assert_ptr_eq(a.members, newer);
         /* The one that runs on still hands its limit down. */
-        expect(&a, chain[3], USER, 32 * MIB, g->number);
+        expect(&a, chain[3], USER, 32 * MIB, g->terms.grant);
         admit_ended(&a, &last);
         ck_assert_uint_eq(members(&a), 1);
         ck_assert_uint_eq(g->n_ended, 2);

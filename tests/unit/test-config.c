@@ -115,7 +115,8 @@ START_TEST(test_all_keys)
                                    "keep = yes\n"
                                    "on_full = grow\n"
                                    "[class default]\n"
-                                   "limit = 16M\n",
+                                   "limit = 16M\n"
+                                   "swap = 1M\n",
                                    &c, &e),
                          0);
         ck_assert_str_eq(said, "");
@@ -130,6 +131,7 @@ START_TEST(test_all_keys)
         ck_assert_uint_eq(c.store[0].size, GIB + GIB / 2);
         ck_assert(c.store[0].keep && c.grow_when_full);
         ck_assert_uint_eq(c.class_.limit, 16 * MIB);
+        ck_assert_uint_eq(c.class_.swap, MIB);
         config_clear(&c);
 }
 END_TEST
@@ -230,7 +232,9 @@ START_TEST(test_stores)
         ck_assert_ptr_nonnull(strstr(e.text, "the stores a and b have the same path, /a"));
         config_clear(&c);
         ck_assert_int_eq(read_text("[store a]\npath = nbd://host/x\nconnections = 16\ntimeout = 1.5s\n"
-                                   "[store b]\npath = /b\n", &c, NULL), 0);
+                                   "[store b]\npath = /b\n",
+                                   &c, NULL),
+                         0);
         ck_assert_str_eq(c.store[0].path, "nbd://host/x");
         ck_assert_uint_eq(c.store[0].connections, 16);
         ck_assert_uint_eq(c.store[0].timeout_ns, 1500000000);
@@ -259,7 +263,9 @@ START_TEST(test_little)
         ck_assert_int_eq(read_text("", &c, NULL), 0);
         ck_assert_str_eq(c.store[0].name, "default");
         config_clear(&c);
-        ck_assert_int_eq(read_text("[class default]\nlimit = none\n[store default]\nkeep = no\nkeep = yes\n", &c, NULL),
+        ck_assert_int_eq(read_text("[class default]\nlimit = none\nswap = 1G\nswap = none\n[store default]\nkeep = "
+                                   "no\nkeep = yes\n",
+                                   &c, NULL),
                          0);
         ck_assert_uint_eq(c.class_.limit, 0);
         ck_assert(c.store[0].keep); /* the last one holds */
@@ -292,6 +298,8 @@ START_TEST(test_wrong)
         wrong_line("[store a]\nsize = 99999999T\n", 2, "size");
         wrong_line("[store a]\nkeep = true\n", 2, "keep");
         wrong_line("[store a]\non_full = \n", 2, "wait or grow");
+        wrong_line("[class default]\nswap = much\n", 2, "swap is not a size");
+        wrong_line("[class default]\nswap = 1023K\n", 2, "least one, 1M");
         wrong_line("[store a]\non_full = Grow\n", 2, "wait or grow");
         wrong_line("[class fast]\nlimit = 1G\n", 2, "fast");
         wrong_line("[class default]\nlimits = 1G\n", 2, "limits");

@@ -86,6 +86,9 @@ START_TEST(test_stays)
         ck_assert_uint_eq(stats_of(&rig).disk_bytes, 10 * STORE_PAGE);
         check_text(&rig, noise, 10, 100, STORE_DISK);
 
+        /* What was put counts, wherever it is; what was written is what did not stay. */
+        ck_assert_uint_eq(stats_of(&rig).put_bytes, 30 * STORE_PAGE);
+        ck_assert_uint_eq(stats_of(&rig).disk_written_bytes, 10 * STORE_PAGE);
         store_unref(rig.store, text, 20);
         store_unref(rig.store, noise, 10);
         ck_assert_uint_eq(stats_of(&rig).ram_bytes + stats_of(&rig).disk_bytes, 0);

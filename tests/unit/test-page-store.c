@@ -60,6 +60,11 @@ START_TEST(test_round_trip)
         ck_assert_uint_eq(stats.reads, 6 + singles);
         ck_assert_uint_eq(stats.read_pages, total + singles);
         ck_assert_uint_eq(stats.read_errors + stats.write_errors, 0);
+        ck_assert_uint_eq(stats.put_bytes, total * STORE_PAGE);
+        ck_assert_uint_eq(stats.disk_written_bytes, total * STORE_PAGE);
+        ck_assert_uint_eq(stats.disk_free_long_bytes, stats.disk_capacity_bytes - stats.disk_bytes);
+        ck_assert_uint_eq(stats.disk_free_runs, n);
+        ck_assert_uint_gt(stats.disk_free_longest_bytes, 0);
 
         for (unsigned i = 0; i < 6; i++)
                 store_unref(rig.store, first[i], sizes[i]);

@@ -377,6 +377,37 @@ START_TEST(test_store_full_at_limit)
 }
 END_TEST
 
+/* Who waits for room already when the store turns out to be full gets what is there; new memory waits on. */
+START_TEST(test_store_gets_full)
+{
+        struct rig *r = rig_new();
+
+        r->capacity = 8;
+        rig_put_many(r, 0, 8, 1);
+        rig_evict_to(r, 0, 8, PAGE_STORED);
+        rig_put_many(r, 100, 20, 1);
+        r->now += 1000000000; /* an earlier search has found nothing, and it is searched again */
+        rig_press(r);
+        rig_expect(r, 100, 20, PAGE_EVICTING);
+        rig_touch(r, 200);
+        rig_touch(r, 3);
+        rig_receive(r);
+        rig_expect(r, 3, 1, PAGE_STORED);
+        ck_assert_uint_eq(r->space.stats.stalls, 2);
+        r->space.budget.resident += RIG_MIB; /* what goes out does not make room enough, */
+        r->space.futile_until = 0;           /* and there is more that could be taken out */
+        rig_agent(r);
+        ck_assert(r->space.store_is_full);
+        rig_expect(r, 3, 1, PAGE_FETCHING);
+        rig_store(r, 0);
+        ck_assert(rig_holds(r, 3, 1));
+        ck_assert(!r->page[200].present);
+        rig_relax(r);
+        ck_assert(r->page[200].present);
+        rig_free(r);
+}
+END_TEST
+
 /* While the agent moves pages nothing is read; it goes on when the agent says that it is done. */
 START_TEST(test_move_gate)
 {
@@ -502,6 +533,7 @@ int main(void)
         tcase_add_test(tc, test_store_full);
         tcase_add_test(tc, test_no_piece);
         tcase_add_test(tc, test_store_full_at_limit);
+        tcase_add_test(tc, test_store_gets_full);
         tcase_add_test(tc, test_move_gate);
         tcase_add_test(tc, test_silent_agent);
         tcase_add_test(tc, test_agent_in_gate);

@@ -124,6 +124,46 @@ START_TEST(test_most)
 }
 END_TEST
 
+/* How what is free lies: of all media together, in bytes, whatever their units. */
+START_TEST(test_stats)
+{
+        struct spread s = spread_of(2, 4096);
+        struct spread_stats st;
+        uint64_t at;
+        unsigned part;
+
+        spread_stats(&s, &st);
+        ck_assert_uint_eq(st.capacity_bytes, 2 * 4096 * 512);
+        ck_assert_uint_eq(st.used_bytes + st.retired_bytes + st.written_bytes, 0);
+        ck_assert_uint_eq(st.long_bytes, 2 * 4096 * 512);
+        ck_assert_uint_eq(st.runs, 2);
+        ck_assert_uint_eq(st.longest_bytes, 2048 * 512);
+        while (spread_alloc(&s, 2048, 1, 0, &part, &at))
+                ;
+        spread_free(&s, 0, 300, 127);
+        spread_free(&s, 1, 200, 128);
+        medium[0].writes.bytes = 1000;
+        medium[1].writes.bytes = 24;
+        spread_stats(&s, &st);
+        ck_assert_uint_eq(st.used_bytes, (2 * 4096 - 255) * 512);
+        ck_assert_uint_eq(st.long_bytes, SPREAD_LONG_BYTES);
+        ck_assert_uint_eq(st.longest_bytes, SPREAD_LONG_BYTES);
+        ck_assert_uint_eq(st.runs, 2);
+        ck_assert_uint_eq(st.written_bytes, 1024);
+        spread_clear(&s);
+
+        memset(&s, 0, sizeof(s));
+        medium[0] = (struct medium){ .unit = 4096, .units = 100 };
+        ck_assert_int_eq(spread_add(&s, &medium[0], 1), 0);
+        ck_assert_uint_eq(spread_alloc(&s, 100, 100, 0, &part, &at), 100);
+        spread_free(&s, 0, 10, 16);
+        spread_free(&s, 0, 50, 15);
+        spread_stats(&s, &st);
+        ck_assert_uint_eq(st.long_bytes, SPREAD_LONG_BYTES);
+        spread_clear(&s);
+}
+END_TEST
+
 int main(void)
 {
         TCase *tc = tcase_create("spread");
@@ -133,5 +173,6 @@ int main(void)
         tcase_add_test(tc, test_doubtful);
         tcase_add_test(tc, test_least);
         tcase_add_test(tc, test_most);
+        tcase_add_test(tc, test_stats);
         return unit_run("spread", tc);
 }

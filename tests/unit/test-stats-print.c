@@ -24,7 +24,9 @@ static char *shown(const char *json)
 START_TEST(test_full)
 {
         char *text = shown("{\"version\":\"1.2\",\"tracker\":\"standby\",\"probes\":null,"
-                           "\"store\":{\"ram_bytes\":null,\"disk_bytes\":1048576,\"disk_capacity_bytes\":4194304},"
+                           "\"store\":{\"ram_bytes\":null,\"disk_bytes\":1048576,\"disk_capacity_bytes\":4194304,"
+                           "\"disk_free_long_bytes\":1572864,\"disk_free_longest_bytes\":1048576,"
+                           "\"disk_free_runs\":12,\"disk_written_bytes\":2097152,\"put_bytes\":4194304},"
                            "\"clients\":[{\"pid\":42,\"comm\":\"prog\",\"limit_bytes\":268435456,"
                            "\"resident_bytes\":0,\"peak_resident_bytes\":1024,\"stored_pages\":256,\"ram_bytes\":null,"
                            "\"evicted_pages\":7,\"written_pages\":6,\"clean_evictions\":9,\"prefetched_pages\":64,"
@@ -35,6 +37,8 @@ START_TEST(test_full)
 
         ck_assert_shows(text, "vmpagerd 1.2   tracker standby   probes -\n");
         ck_assert_shows(text, "disk 1M of 4M (25.0%)   ram -\n");
+        ck_assert_shows(text, "free 3M (50.0% of it in runs of 64K and more)   runs 12   longest 1M\n");
+        ck_assert_shows(text, "written 2M for 4M of pages put (50.0%)\n");
         ck_assert_shows(text, "\n42 prog\n");
         ck_assert_shows(text, "limit 256M  resident 0");
         ck_assert_shows(text, "stored 256 (1M)  in memory -  evicted 7  written 6\n");
@@ -84,8 +88,18 @@ START_TEST(test_lost_and_unlimited)
 {
         char *text = shown("{\"clients\":[{\"pid\":1,\"limit_bytes\":0,\"poisoned_pages\":3}]}");
 
+        ck_assert_ptr_null(strstr(text, "swap"));
         ck_assert_shows(text, "LOST       3 pages");
         ck_assert_shows(text, "limit none  ");
+        free(text);
+}
+END_TEST
+
+START_TEST(test_swap)
+{
+        char *text = shown("{\"clients\":[{\"pid\":1,\"swap_limit_bytes\":67108864,\"swap_full\":3}]}");
+
+        ck_assert_shows(text, "swap       64M at most, found full 3 times\n");
         free(text);
 }
 END_TEST
@@ -107,6 +121,7 @@ int main(void)
         tcase_add_test(tc, test_not_measured);
         tcase_add_test(tc, test_hostile_name);
         tcase_add_test(tc, test_lost_and_unlimited);
+        tcase_add_test(tc, test_swap);
         tcase_add_test(tc, test_nobody);
         return unit_run("stats-print", tc);
 }

@@ -97,9 +97,9 @@ static ssize_t hear(int fd, enum vmpager_msg_type type, size_t least, union repl
         return n;
 }
 
-int grant_open(const struct endpoint *at, uint64_t limit, struct error *e)
+int grant_open(const struct endpoint *at, uint64_t limit, uint64_t swap, struct error *e)
 {
-        struct vmpager_grant m = { .hdr = header(VMPAGER_GRANT, sizeof(m)), .limit_bytes = limit };
+        struct vmpager_grant m = { .hdr = header(VMPAGER_GRANT, sizeof(m)), .limit_bytes = limit, .swap_bytes = swap };
         _cleanup_(freep) union reply *answer = malloc(sizeof(*answer));
         _cleanup_(closep) int fd = endpoint_connect(at, SOCK_SEQPACKET, e);
         int64_t deadline = endpoint_deadline(ENDPOINT_PATIENCE_MS);
@@ -116,6 +116,10 @@ int grant_open(const struct endpoint *at, uint64_t limit, struct error *e)
         n = hear(fd, VMPAGER_GRANTED, sizeof(answer->granted), answer, deadline, e);
         if (n < 0)
                 return endpoint_absent((int)n) ? -EPROTO : (int)n;
+        if (swap && answer->hdr.minor < 1)
+                return error_set(e, -EPROTO,
+                                 "vmpagerd speaks protocol %u.%u, which knows no --swap; install both of one version",
+                                 answer->hdr.major, answer->hdr.minor);
         return take_fd(&fd);
 }
 

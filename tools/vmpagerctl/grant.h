@@ -8,11 +8,11 @@ struct endpoint;
 struct error;
 
 /*
- * Asks vmpagerd for a limit (bytes; 0: what the default class has) for this process and all that will descend from
- * it. Returns the connection, which has to stay open as long as the grant is to hold; or a negative errno: with
- * endpoint_absent() nobody is there, otherwise e has a text.
+ * Asks vmpagerd for a limit (bytes; 0: what the default class has), and so many bytes in the store (0: likewise), for
+ * this process and all that will descend from it. Returns the connection, which has to stay open as long as the grant
+ * is to hold; or a negative errno: with endpoint_absent() nobody is there, otherwise e has a text.
  */
-int grant_open(const struct endpoint *at, uint64_t limit, struct error *e);
+int grant_open(const struct endpoint *at, uint64_t limit, uint64_t swap, struct error *e);
 
 /*
  * The statistics, as JSON, of all programs that ran under the grant. On success *json is a text to be freed.

@@ -7,6 +7,8 @@
 #include <getopt.h>
 #include <unistd.h>
 
+#include <vmpager/protocol.h>
+
 #include "util/size.h"
 #include "vmpagerctl/command.h"
 #include "vmpagerctl/message.h"
@@ -31,6 +33,22 @@ static int check_limit(const char *text, uint64_t *out)
                 return EXIT_SELF;
         }
         *out = limit;
+        return -1;
+}
+
+static int check_swap(const char *text, uint64_t *out)
+{
+        uint64_t swap;
+
+        if (size_parse(text, &swap) < 0) {
+                message("--swap %s: not a size; give bytes, or a number with K, M, G or T, such as 1G", text);
+                return EXIT_SELF;
+        }
+        if (swap < VMPAGER_SWAP_LEAST) {
+                message("--swap %s: too small; the least is 1M", text);
+                return EXIT_SELF;
+        }
+        *out = swap;
         return -1;
 }
 
@@ -59,13 +77,10 @@ static int check_path(const char *option, const char *text, const char **out)
 int run_options_read(const struct command *self, int argc, char **argv, struct run_options *out)
 {
         static const struct option options[] = {
-                { "limit", required_argument, NULL, 'l' },
-                { "store", required_argument, NULL, 's' },
-                { "store-size", required_argument, NULL, 'z' },
-                { "private", no_argument, NULL, 'p' },
-                { "stats", required_argument, NULL, 't' },
-                { "help", no_argument, NULL, 'h' },
-                { 0 },
+                { "limit", required_argument, NULL, 'l' }, { "swap", required_argument, NULL, 'w' },
+                { "store", required_argument, NULL, 's' }, { "store-size", required_argument, NULL, 'z' },
+                { "private", no_argument, NULL, 'p' },     { "stats", required_argument, NULL, 't' },
+                { "help", no_argument, NULL, 'h' },        { 0 },
         };
         int c, status = -1;
 
@@ -75,6 +90,9 @@ int run_options_read(const struct command *self, int argc, char **argv, struct r
                 switch (c) {
                 case 'l':
                         status = check_limit(optarg, &out->limit);
+                        break;
+                case 'w':
+                        status = check_swap(optarg, &out->swap);
                         break;
                 case 's':
                         status = check_path("--store", optarg, &out->store);

@@ -12,6 +12,7 @@ struct command;
 
 struct run_options {
         uint64_t limit;      /* bytes; 0: the daemon's default class */
+        uint64_t swap;       /* bytes in the store; 0: the daemon's default class */
         uint64_t store_size; /* bytes; 0: not given */
         const char *store;   /* NULL: not given */
         const char *stats;   /* file for the statistics; NULL: none */

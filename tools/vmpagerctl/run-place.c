@@ -62,6 +62,8 @@ static int write_config(const struct run_options *options, const struct run_plac
         fprintf(f, "keep = no\n\n[class default]\n");
         if (options->limit)
                 fprintf(f, "limit = %" PRIu64 "\n", options->limit);
+        if (options->swap)
+                fprintf(f, "swap = %" PRIu64 "\n", options->swap);
         bad = ferror(f);
         return fclose(f) || bad ? error_sys(e, -errno, "cannot write %s", place->config) : 0;
 }

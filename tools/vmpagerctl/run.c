@@ -86,7 +86,7 @@ static int obtain_private(struct run *run, struct error *e)
         if (r < 0)
                 return r;
         snprintf(at.path, sizeof(at.path), "%s/" VMPAGER_SOCKET_NAME, run->private.dir);
-        r = grant_open(&at, run->options.limit, e);
+        r = grant_open(&at, run->options.limit, run->options.swap, e);
         if (endpoint_absent(r))
                 error_set(e, r, "the private vmpagerd has ended");
         return r;
@@ -107,7 +107,7 @@ static int obtain(struct run *run, struct error *e)
         r = endpoint_client(&at, e);
         if (r < 0)
                 return r;
-        r = grant_open(&at, run->options.limit, e);
+        r = grant_open(&at, run->options.limit, run->options.swap, e);
         if (!endpoint_absent(r))
                 return r;
         if (geteuid() != 0)
@@ -178,10 +178,14 @@ static int run_main(const struct command *self, int argc, char **argv)
 
 const struct command command_run = {
         .name = "run",
-        .synopsis = "[--limit SIZE] [--store PATH] [--store-size SIZE] [--private] [--stats FILE] [--] CMD [ARG]...",
+        .synopsis = "[--limit SIZE] [--swap SIZE] [--store PATH] [--store-size SIZE] [--private] [--stats FILE] [--] "
+                    "CMD [ARG]...",
         .summary = "run a program with its memory limited, what is beyond the limit in vmpagerd's store",
         .help = "  --limit SIZE       memory that CMD, and each program it starts, may hold (default: what vmpagerd's\n"
                 "                     configuration gives); bytes, or a number with K, M, G or T; at least 16M\n"
+                "  --swap SIZE        what CMD, and each program it starts, may have in the store at once, in pages of "
+                "4K\n"
+                "                     (default: what the configuration gives, which is also the most); at least 1M\n"
                 "  --private          start a vmpagerd for this command alone, which ends with it (root only); so it\n"
                 "                     is also done where no vmpagerd answers\n"
                 "  --store PATH       the private one's store: a file, or a block device, whose content is lost\n"

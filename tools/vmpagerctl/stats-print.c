@@ -119,6 +119,22 @@ static struct text micros(struct json_object *of, const char *name)
         return t;
 }
 
+/* How what is free lies, and how much was written for what was put; nothing of a daemon that does not say it. */
+static void print_space(FILE *to, struct json_object *store)
+{
+        uint64_t used, capacity, in_long, runs, written, put;
+        char size[32];
+
+        if (number(store, "disk_bytes", &used) && number(store, "disk_capacity_bytes", &capacity) &&
+            number(store, "disk_free_long_bytes", &in_long) && number(store, "disk_free_runs", &runs))
+                fprintf(to, "         free %s (%s of it in runs of 64K and more)   runs %" PRIu64 "   longest %s\n",
+                        size_format(capacity - used, size, sizeof(size)), share(in_long, capacity - used).s, runs,
+                        bytes(store, "disk_free_longest_bytes").s);
+        if (number(store, "disk_written_bytes", &written) && number(store, "put_bytes", &put))
+                fprintf(to, "         written %s for %s of pages put (%s)\n", bytes(store, "disk_written_bytes").s,
+                        bytes(store, "put_bytes").s, share(written, put).s);
+}
+
 static void print_store(FILE *to, struct json_object *store)
 {
         uint64_t used, capacity, retired, reads, writes, checksums;
@@ -127,6 +143,7 @@ static void print_store(FILE *to, struct json_object *store)
         if (number(store, "disk_bytes", &used) && number(store, "disk_capacity_bytes", &capacity))
                 fprintf(to, " (%s)", share(used, capacity).s);
         fprintf(to, "   ram %s\n", bytes(store, "ram_bytes").s);
+        print_space(to, store);
         if (number(store, "disk_retired_bytes", &retired) && retired)
                 fprintf(to, "         %s are not used again: a server that was lost may still write there\n",
                         bytes(store, "disk_retired_bytes").s);
@@ -181,7 +198,7 @@ static bool has_no_agent(struct json_object *c)
 
 static void print_client(FILE *to, struct json_object *c)
 {
-        uint64_t poisoned = 0;
+        uint64_t poisoned = 0, swap;
 
         fprintf(to, "\n%s %s\n", count(c, "pid").s, string(c, "comm").s);
         if (has_no_agent(c))
@@ -193,6 +210,9 @@ static void print_client(FILE *to, struct json_object *c)
         fprintf(to, "             evicted clean %s  prefetched %s  of these used %s  wasted %s\n",
                 count(c, "clean_evictions").s, count(c, "prefetched_pages").s, count(c, "prefetch_hits").s,
                 count(c, "prefetch_wasted").s);
+        if (number(c, "swap_limit_bytes", &swap) && swap)
+                fprintf(to, "  swap       %s at most, found full %s times\n", bytes(c, "swap_limit_bytes").s,
+                        count(c, "swap_full").s);
         if (number(c, "poisoned_pages", &poisoned) && poisoned)
                 fprintf(to, "  LOST       %" PRIu64 " pages: to read one is a SIGBUS; see vmpagerd's log\n", poisoned);
         print_faults(to, member(c, "faults"));
