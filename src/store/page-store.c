@@ -137,8 +137,7 @@ uint32_t page_store_take(struct page_store *s, const uint8_t *units, uint32_t n,
 void page_store_give_back(struct page_store *s, uint32_t n, uint64_t now, unsigned medium, uint64_t at, uint32_t units)
 {
         pthread_mutex_lock(&s->lock);
-        spread_free(&s->spread, medium, at, units);
-        spread_doubt(&s->spread, medium, now);
+        spread_failed(&s->spread, medium, at, units, now);
         s->promised += (uint64_t)n * s->per_page;
         pthread_mutex_unlock(&s->lock);
 }
@@ -204,7 +203,7 @@ static void page_store_stats(struct store *store, struct store_stats *out)
                 const struct spread_part *p = &s->spread.part[i];
 
                 capacity += p->medium->units * p->medium->unit;
-                used += (p->medium->units - unit_map_available(p->map) - p->retired) * p->medium->unit;
+                used += (p->medium->units - spread_part_available(p) - p->retired) * p->medium->unit;
                 retired += p->retired * p->medium->unit;
         }
         pthread_mutex_unlock(&s->lock);
