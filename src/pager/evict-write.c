@@ -60,15 +60,30 @@ static uint32_t start(struct space *s, uint32_t first, uint32_t n)
         return got;
 }
 
-void evict_full(struct space *s)
+/* Eviction waits from now on. Returns whether it did not before. */
+static bool begin_to_wait(struct space *s)
 {
         if (s->store_is_full)
-                return;
-        log_warning("client %d: the store is full: eviction waits until pages come back or go away; give the store "
-                    "more room, or the client a higher limit",
-                    s->pid);
+                return false;
         s->stats.store_full++;
         s->store_is_full = true;
+        return true;
+}
+
+void evict_full(struct space *s)
+{
+        if (begin_to_wait(s))
+                log_warning("client %d: the store is full: eviction waits until pages come back or go away; give the "
+                            "store more room, or the client a higher limit",
+                            s->pid);
+}
+
+void evict_refused(struct space *s, int error)
+{
+        if (begin_to_wait(s))
+                log_error("client %d: the store takes no writes (error %d): eviction waits until it does; see to its "
+                          "device, filesystem or server",
+                          s->pid, error);
 }
 
 void evict_write(struct space *s, uint32_t first, uint32_t n)

@@ -171,8 +171,9 @@ void fault_beyond(struct space *s, const struct fault *f)
         pages = ++s->stats.over_limit;
         if (pages >= BEYOND_PAGES && (pages & (pages - 1)) == 0)
                 log_warning("client %d: %s: it has grown %llu MiB beyond its limit", s->pid,
-                            full ? "the store is full (on_full = grow)" :
-                                   "nothing of it can be evicted (locked, pinned or shared memory)",
+                            full && s->refused_since ? "the store takes no writes (on_full = grow)" :
+                            full                     ? "the store is full (on_full = grow)" :
+                                                       "nothing of it can be evicted (locked, pinned or shared memory)",
                             (unsigned long long)(pages * PAGE_SIZE_ >> 20));
 }
 
@@ -183,17 +184,38 @@ void fault_retry(struct space *s, struct fault *f)
                 s->port->ops->timer(s->port, s->port->ops->now(s->port) + FAULT_RETRY_NS);
 }
 
+/*
+ * Whether a fault that waits for room can be tried again. A page that is in a full store is not kept waiting: to fetch
+ * it is what makes room there, and nothing else may (fault-fetch.c).
+ */
+static bool can_go_on(struct space *s, const struct fault *f)
+{
+        return budget_room(&s->budget) >= PAGE_SIZE_ || evict_is_hopeless(s) ||
+               (s->store_is_full && page_state(ptable_get(&s->table, f->addr)) == PAGE_STORED);
+}
+
 void fault_unstall(struct space *s)
 {
-        struct fault_list list;
+        struct fault_list list, left;
 
         /* Only those that wait now: one that stalls again comes behind them. */
         fault_list_init(&list);
+        fault_list_init(&left);
         fault_list_move(&list, &s->stalled);
-        while (list.head && (budget_room(&s->budget) >= PAGE_SIZE_ || evict_is_hopeless(s)))
-                fault_route(s, fault_list_take(&list));
-        fault_list_move(&list, &s->stalled);
-        fault_list_move(&s->stalled, &list);
+        while (list.head) {
+                struct fault *f;
+
+                if (!s->store_is_full && !can_go_on(s, list.head))
+                        break;
+                f = fault_list_take(&list);
+                if (can_go_on(s, f))
+                        fault_route(s, f);
+                else
+                        fault_list_add(&left, f);
+        }
+        fault_list_move(&left, &list);
+        fault_list_move(&left, &s->stalled);
+        fault_list_move(&s->stalled, &left);
 }
 
 void fault_done(struct space *s, struct fault *f, enum fault_kind kind)
