@@ -2,7 +2,8 @@
 /*
  * Last on the way of an eviction: the write has ended. Pages that are still on standby are STORED now, and their
  * slots free; those that were wanted back meanwhile leave their location free as well. After a failed write the
- * pages stay where they are, in the ring, and are written elsewhere later.
+ * pages stay where they are, in the ring, and are written elsewhere later. A store that takes no write for some time is
+ * as good as full.
  */
 #include "pager/evict.h"
 
@@ -12,6 +13,22 @@
 #include "pager/fault.h"
 #include "util/bug.h"
 #include "util/log.h"
+
+/* Other places, and other media, have been tried by then. */
+#define REFUSED_NS 200000000ull
+
+static void note_failure(struct space *s, uint32_t pages, int error)
+{
+        uint64_t now = s->port->ops->now(s->port);
+
+        if (!s->store_is_full)
+                log_error("client %d: %u pages could not be written to the store (error %d); they stay in memory",
+                          s->pid, pages, error);
+        if (s->refused_since == 0)
+                s->refused_since = now;
+        else if (now - s->refused_since >= REFUSED_NS)
+                evict_refused(s, error);
+}
 
 static void release_slot(struct space *s, uint32_t slot, store_loc loc, int result)
 {
@@ -39,8 +56,9 @@ void evict_release(struct store_io *io, int result)
         if (result == -ENOSPC && !evict_clean_yield(s->pager)) /* no piece is large enough */
                 evict_full(s);
         else if (result < 0 && result != -ENOSPC)
-                log_error("client %d: %u pages could not be written to the store (error %d); they stay in memory",
-                          s->pid, io->pages, -result);
+                note_failure(s, io->pages, -result);
+        else if (result == 0)
+                s->refused_since = 0;
         for (uint32_t i = 0; i < io->pages; i++)
                 release_slot(s, e->first_slot + i, io->loc + i, result);
         if (result == 0 && s->unwritten == 0)

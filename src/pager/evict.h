@@ -58,6 +58,9 @@ void evict_write(struct space *s, uint32_t first, uint32_t n);
 /* The store has no room, or none in one piece: notes it, and says so the first time. */
 void evict_full(struct space *s);
 
+/* The store takes no writes, by this error: as if it were full. */
+void evict_refused(struct space *s, int error);
+
 /*
  * A page was fetched from a location and is in the program again. Takes over the entry's reference to the location, and
  * notes it or gives it back.

@@ -192,19 +192,20 @@ struct space {
         struct evict_batch *batch; /* VMPAGER_RING_BATCHES of them */
         uint32_t posted, completed;
         uint32_t epoch;
-        uint64_t hand;         /* address at which picking goes on */
-        unsigned rounds;       /* since it last found something */
-        uint64_t hand_chunk;   /* end of the chunk that the hand has come to; 0: none */
-        uint64_t in_flight;    /* pages in posted batches */
-        uint64_t unwritten;    /* standby pages for which the store had no room or a write failed */
-        uint64_t swap;         /* pages that it may have in the store; UINT64_MAX: as many as there is room for */
-        uint64_t writing;      /* pages that are being written */
-        bool store_is_full;    /* a write found no room, and not all has been written since */
-        bool swap_is_full;     /* because the client has as much there as it may */
-        bool swap_said;        /* that was logged, of it or of who forked it */
-        uint64_t futile_until; /* ns: a whole round found nothing evictable, or the agent could take none of it */
-        uint64_t futile_size;  /* bytes: the resident size at that time */
-        uint64_t vain;         /* pages in a row that the agent could not take, and no event is why; UINT64_MAX: all */
+        uint64_t hand;          /* address at which picking goes on */
+        unsigned rounds;        /* since it last found something */
+        uint64_t hand_chunk;    /* end of the chunk that the hand has come to; 0: none */
+        uint64_t in_flight;     /* pages in posted batches */
+        uint64_t unwritten;     /* standby pages for which the store had no room or a write failed */
+        uint64_t swap;          /* pages that it may have in the store; UINT64_MAX: as many as there is room for */
+        uint64_t writing;       /* pages that are being written */
+        bool store_is_full;     /* a write found no room, or none ends well, and not all has been written since */
+        uint64_t refused_since; /* ns: a write failed, and none has ended well after it; 0: there is none such */
+        bool swap_is_full;      /* because the client has as much there as it may */
+        bool swap_said;         /* that was logged, of it or of who forked it */
+        uint64_t futile_until;  /* ns: a whole round found nothing evictable, or the agent could take none of it */
+        uint64_t futile_size;   /* bytes: the resident size at that time */
+        uint64_t vain;          /* pages in a row that the agent could not take, and no event is why; UINT64_MAX: all */
         struct region_set kept[2]; /* pages that must stay: seen of late, and before that, see evict-keep.c */
         uint64_t kept_since, keep_look_after; /* ns */
         struct clean clean;                   /* where pages that have come back are in the store */

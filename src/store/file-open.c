@@ -276,8 +276,12 @@ static int reserve(const struct medium_file_config *c, const struct open_file *f
         do
                 r = fallocate(f->fd, 0, 0, (off_t)f->bytes) < 0 ? -errno : 0;
         while (r == -EINTR);
-        if (r == -EOPNOTSUPP || r == -ENOSYS)
+        if (r == -EOPNOTSUPP || r == -ENOSYS) {
                 r = ftruncate(f->fd, (off_t)f->bytes) < 0 ? -errno : 0;
+                if (!r && wanted)
+                        log_warning("store %s: the filesystem of %s cannot set its room aside (fallocate): when others "
+                                    "have filled it up, the store counts as full", c->name, c->path);
+        }
         if (!r)
                 return 0;
 

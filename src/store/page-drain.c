@@ -211,8 +211,7 @@ void page_drain_give_back(struct page_store *s, const struct page_row *row, uint
         unsigned medium = row->page[0].from.medium;
 
         lock(s);
-        spread_free(&s->spread, medium, at, units);
-        spread_doubt(&s->spread, medium, now);
+        spread_failed(&s->spread, medium, at, units, now);
         page_drain_end(s);
         unlock(s);
 }

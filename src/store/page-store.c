@@ -152,8 +152,7 @@ uint32_t page_store_take(struct page_store *s, const uint8_t *units, uint32_t n,
 void page_store_give_back(struct page_store *s, uint32_t n, uint64_t now, unsigned medium, uint64_t at, uint32_t units)
 {
         pthread_mutex_lock(&s->lock);
-        spread_free(&s->spread, medium, at, units);
-        spread_doubt(&s->spread, medium, now);
+        spread_failed(&s->spread, medium, at, units, now);
         s->promised += (uint64_t)n * s->per_page;
         pthread_mutex_unlock(&s->lock);
 }

@@ -3,6 +3,9 @@
  * Which medium gets what is to be written next: smooth weighted round robin, by units. With each run that is placed
  * all media earn credit by their weights, and the one that was chosen pays for what it took; who has most is next. So
  * shares are right over any length of time, and a run, which is read back in one I/O, is never cut for them.
+ *
+ * Units that could not be written are held back for a while, since the map would give the same ones out again: a part
+ * of a medium that is bad must not keep what can be written elsewhere. Where nothing else is free they are tried again.
  */
 #include "store/spread.h"
 
@@ -69,7 +72,30 @@ static void charge(struct spread *s, unsigned chosen, uint32_t units)
         s->part[chosen].credit -= (int64_t)units * s->weights;
 }
 
-uint32_t spread_alloc(struct spread *s, uint32_t units, uint32_t least, uint64_t now, unsigned *part, uint64_t *at)
+/* Gives back the oldest that is held of a medium. */
+static void let_go(struct spread *s, unsigned part)
+{
+        struct spread_part *p = &s->part[part];
+        struct spread_held h = p->held[p->held_first];
+
+        p->held_first = (p->held_first + 1) % SPREAD_HELD;
+        p->n_held--;
+        p->held_units -= h.units;
+        spread_free(s, part, h.at, h.units);
+}
+
+/* Gives back what is held until then, of all media. Returns whether that was anything. */
+static bool let_go_until(struct spread *s, uint64_t now)
+{
+        bool any = false;
+
+        for (unsigned i = 0; i < s->n; i++)
+                for (struct spread_part *p = &s->part[i]; p->n_held && p->held[p->held_first].until <= now; any = true)
+                        let_go(s, i);
+        return any;
+}
+
+static uint32_t alloc(struct spread *s, uint32_t units, uint32_t least, uint64_t now, unsigned *part, uint64_t *at)
 {
         unsigned tried = 0;
 
@@ -90,6 +116,17 @@ uint32_t spread_alloc(struct spread *s, uint32_t units, uint32_t least, uint64_t
         }
 }
 
+uint32_t spread_alloc(struct spread *s, uint32_t units, uint32_t least, uint64_t now, unsigned *part, uint64_t *at)
+{
+        uint32_t got;
+
+        let_go_until(s, now);
+        got = alloc(s, units, least, now, part, at);
+        if (got == 0 && let_go_until(s, UINT64_MAX))
+                got = alloc(s, units, least, now, part, at);
+        return got;
+}
+
 void spread_free(struct spread *s, unsigned part, uint64_t at, uint32_t units)
 {
         struct spread_part *p = &s->part[part];
@@ -106,9 +143,28 @@ void spread_free(struct spread *s, unsigned part, uint64_t at, uint32_t units)
         }
 }
 
-void spread_doubt(struct spread *s, unsigned part, uint64_t now)
+/* Whether all of it may be written again, sooner or later. */
+static bool is_certain(const struct medium *m, uint64_t at, uint32_t units)
 {
-        s->part[part].doubtful_until = now + DOUBT_NS;
+        int in_doubt;
+
+        return !m->doubt || (doubt_run(m->doubt, at, units, &in_doubt) == units && !in_doubt);
+}
+
+void spread_failed(struct spread *s, unsigned part, uint64_t at, uint32_t units, uint64_t now)
+{
+        struct spread_part *p = &s->part[part];
+
+        p->doubtful_until = now + DOUBT_NS;
+        if (!is_certain(p->medium, at, units)) {
+                spread_free(s, part, at, units);
+                return;
+        }
+        if (p->n_held == SPREAD_HELD)
+                let_go(s, part);
+        p->held[(p->held_first + p->n_held++) % SPREAD_HELD] =
+                (struct spread_held){ .at = at, .until = now + DOUBT_NS, .units = units };
+        p->held_units += units;
 }
 
 uint64_t spread_units(const struct spread *s)
@@ -120,12 +176,17 @@ uint64_t spread_units(const struct spread *s)
         return units;
 }
 
+uint64_t spread_part_available(const struct spread_part *p)
+{
+        return unit_map_available(p->map) + p->held_units;
+}
+
 uint64_t spread_available(const struct spread *s)
 {
         uint64_t units = 0;
 
         for (unsigned i = 0; i < s->n; i++)
-                units += unit_map_available(s->part[i].map);
+                units += spread_part_available(&s->part[i]);
         return units;
 }
 
@@ -139,7 +200,7 @@ void spread_stats(const struct spread *s, struct spread_stats *out)
 
                 unit_map_stats(p->map, &map);
                 out->capacity_bytes += (map.units - p->retired) * unit;
-                out->used_bytes += (map.units - map.available - map.closed - p->retired) * unit;
+                out->used_bytes += (map.units - spread_part_available(p) - map.closed - p->retired) * unit;
                 out->retired_bytes += p->retired * unit;
                 out->long_bytes += map.long_units * unit;
                 out->runs += map.runs;

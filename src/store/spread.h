@@ -12,6 +12,14 @@
 struct medium;
 struct unit_map;
 
+/* Units of a write that failed. */
+struct spread_held {
+        uint64_t at, until; /* ns, CLOCK_MONOTONIC: they are free again then */
+        uint32_t units;
+};
+
+#define SPREAD_HELD 256u
+
 /* One of the media: which of its units are free, and how it stands in turn. */
 struct spread_part {
         struct medium *medium;
@@ -20,6 +28,11 @@ struct spread_part {
         int64_t credit;          /* units, times the sum of all weights */
         uint64_t doubtful_until; /* ns, CLOCK_MONOTONIC: a write to it has failed of late; 0: none */
         uint64_t retired;        /* units that were given back, and are in doubt: they stay taken */
+
+        /* A ring, oldest first: so that who tries again gets others. */
+        struct spread_held held[SPREAD_HELD];
+        unsigned held_first, n_held;
+        uint64_t held_units;
 };
 
 /* The units of several media. Not locked: the caller serialises. */
@@ -55,12 +68,16 @@ uint32_t spread_alloc(struct spread *s, uint32_t units, uint32_t least, uint64_t
 /* Gives units back. Those that are in doubt on their medium stay taken, for good. */
 void spread_free(struct spread *s, unsigned part, uint64_t at, uint32_t units);
 
-/* A write to the medium has failed at the time `now`: others are preferred for some time. */
-void spread_doubt(struct spread *s, unsigned part, uint64_t now);
+/*
+ * A write to these units has failed at the time `now`: gives them back. For some time other media are preferred to this
+ * one, and other units to these.
+ */
+void spread_failed(struct spread *s, unsigned part, uint64_t at, uint32_t units, uint64_t now);
 
-/* All units, and those that are free. */
+/* All units, and those that are free: those that are not preferred just now are. */
 uint64_t spread_units(const struct spread *s);
 uint64_t spread_available(const struct spread *s);
+uint64_t spread_part_available(const struct spread_part *p);
 
 /* Reads some counters of each medium. */
 void spread_stats(const struct spread *s, struct spread_stats *out);

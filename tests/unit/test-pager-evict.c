@@ -408,6 +408,40 @@ START_TEST(test_store_gets_full)
 }
 END_TEST
 
+/* No write ends well: for a moment that passes, then it is as if the store were full, until one does. */
+START_TEST(test_store_refuses)
+{
+        struct rig *r = rig_new();
+
+        rig_put_many(r, 0, 20, 1);
+        rig_press(r);
+        rig_agent(r);
+        rig_store(r, -EIO);
+        ck_assert(!r->space.store_is_full);
+        rig_tick(r, 300000000);
+        rig_press(r);
+        ck_assert_uint_eq(r->n_ios, 1);
+        rig_store(r, -EIO);
+        ck_assert(r->space.store_is_full);
+        ck_assert_uint_eq(r->space.stats.store_full, 1);
+        rig_expect(r, 0, 20, PAGE_STANDBY);
+        rig_press(r);
+        ck_assert_uint_eq(r->n_ios, 1);
+        rig_store(r, 0);
+        ck_assert(!r->space.store_is_full);
+        rig_expect(r, 0, 20, PAGE_STORED);
+        rig_press(r);
+        rig_agent(r);
+        rig_store(r, 0);
+        rig_relax(r);
+        touch_all(r, 0, 20);
+        rig_store(r, 0);
+        ck_assert(rig_holds_many(r, 0, 20, 1));
+        all_free(r);
+        rig_free(r);
+}
+END_TEST
+
 /* While the agent moves pages nothing is read; it goes on when the agent says that it is done. */
 START_TEST(test_move_gate)
 {
@@ -534,6 +568,7 @@ int main(void)
         tcase_add_test(tc, test_no_piece);
         tcase_add_test(tc, test_store_full_at_limit);
         tcase_add_test(tc, test_store_gets_full);
+        tcase_add_test(tc, test_store_refuses);
         tcase_add_test(tc, test_move_gate);
         tcase_add_test(tc, test_silent_agent);
         tcase_add_test(tc, test_agent_in_gate);

@@ -3,6 +3,7 @@
 #include "store/spread.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "store/medium.h"
@@ -77,7 +78,12 @@ START_TEST(test_doubtful)
         uint64_t at, now = 100 * SECOND;
         unsigned part;
 
-        spread_doubt(&s, 1, now);
+        ck_assert_uint_eq(spread_alloc(&s, 100, 1, now, &part, &at), 100);
+        ck_assert_uint_eq(part, 0);
+        spread_free(&s, 0, at, 100);
+        ck_assert_uint_eq(spread_alloc(&s, 100, 1, now, &part, &at), 100);
+        ck_assert_uint_eq(part, 1);
+        spread_failed(&s, 1, at, 100, now);
         for (unsigned i = 0; i < 10; i++) {
                 ck_assert_uint_eq(spread_alloc(&s, 100, 1, now + i, &part, &at), 100);
                 ck_assert_uint_eq(part, 0);
@@ -89,6 +95,56 @@ START_TEST(test_doubtful)
         ck_assert_uint_eq(part, 0);
         ck_assert_uint_eq(spread_alloc(&s, 100, 1, now + 60 * SECOND, &part, &at), 100);
         ck_assert_uint_eq(part, 1);
+        spread_clear(&s);
+}
+END_TEST
+
+/* What could not be written is not given out again while there is anything else, nor before its time. */
+START_TEST(test_others)
+{
+        struct spread s = spread_of(1, 1000);
+        uint64_t at, now = 100 * SECOND;
+        bool tried[10] = { false };
+        unsigned part;
+
+        for (unsigned i = 0; i < 10; i++) {
+                ck_assert_uint_eq(spread_alloc(&s, 100, 1, now, &part, &at), 100);
+                ck_assert(!tried[at / 100]);
+                tried[at / 100] = true;
+                spread_failed(&s, 0, at, 100, now);
+                ck_assert_uint_eq(spread_available(&s), 1000);
+        }
+        for (unsigned i = 0; i < 10; i++)
+                ck_assert_uint_eq(spread_alloc(&s, 100, 1, now, &part, &at), 100);
+        ck_assert_uint_eq(spread_available(&s), 0);
+        ck_assert_uint_eq(spread_alloc(&s, 1, 1, now, &part, &at), 0);
+
+        spread_free(&s, 0, 0, 500);
+        ck_assert_uint_eq(spread_alloc(&s, 200, 1, now, &part, &at), 200);
+        spread_failed(&s, 0, at, 200, now);
+        spread_free(&s, 0, 500, 500);
+        ck_assert_uint_eq(spread_alloc(&s, 1000, 1, now + SECOND, &part, &at), 800);
+        spread_free(&s, 0, at, 800);
+        ck_assert_uint_eq(spread_alloc(&s, 1000, 1, now + 60 * SECOND, &part, &at), 1000);
+        spread_clear(&s);
+}
+END_TEST
+
+/* More failures than can be noted: the oldest are free again. */
+START_TEST(test_many_failures)
+{
+        struct spread s = spread_of(1, SPREAD_HELD + 10);
+        uint64_t at;
+        unsigned part;
+
+        for (unsigned i = 0; i < 4 * SPREAD_HELD; i++) {
+                ck_assert_uint_eq(spread_alloc(&s, 1, 1, 0, &part, &at), 1);
+                spread_failed(&s, 0, at, 1, 0);
+                ck_assert_uint_eq(spread_available(&s), SPREAD_HELD + 10);
+        }
+        for (unsigned i = 0; i < SPREAD_HELD + 10; i++)
+                ck_assert_uint_eq(spread_alloc(&s, 1, 1, 0, &part, &at), 1);
+        ck_assert_uint_eq(spread_available(&s), 0);
         spread_clear(&s);
 }
 END_TEST
@@ -171,6 +227,8 @@ int main(void)
         tcase_add_test(tc, test_weights);
         tcase_add_test(tc, test_full);
         tcase_add_test(tc, test_doubtful);
+        tcase_add_test(tc, test_others);
+        tcase_add_test(tc, test_many_failures);
         tcase_add_test(tc, test_least);
         tcase_add_test(tc, test_most);
         tcase_add_test(tc, test_stats);
