@@ -24,6 +24,9 @@
 /* Pages that are packed in one turn of the loop: some 20 to 200 us of lz4 or zstd. */
 #define SLICE 8u
 
+/* Pages whose checksums take so long that the medium should be busy meanwhile: 10 us. */
+#define PUSH 16u
+
 /* A page that packs worse than that does not stay in memory. */
 #define RAM_BYTES 3072u
 
@@ -90,8 +93,10 @@ static void write_plain(struct store_io *io)
                 page_io_end_later(io, -ENOSPC);
                 return;
         }
-        checksums_set(s->sums, io->loc + p->next, page_io_memory(io, p->next), p->run);
         page_io_move(p, at, p->run * s->per_page, page_io_memory(io, p->next), io->buffer, on_plain_written);
+        if (p->run >= PUSH)
+                loop_push(p->port->base.loop);
+        checksums_set(s->sums, io->loc + p->next, page_io_memory(io, p->next), p->run);
 }
 
 /* ---- packed pages, from a bounce ---- */

@@ -20,6 +20,14 @@ struct io_uring_sqe *loop_next_sqe(struct loop *loop)
         return sqe;
 }
 
+void loop_push(struct loop *loop)
+{
+        int r = io_uring_submit(&loop->ring);
+
+        if (r < 0 && !loop_transient(r)) /* transient: the turn submits it */
+                abort();
+}
+
 static struct io_uring_sqe *arm(struct loop *loop, struct op *op, enum kind kind)
 {
         assert(op->done);

@@ -74,6 +74,9 @@ void loop_write_fixed(struct loop *loop, struct op *op, int file, unsigned buffe
 /* Fires once at CLOCK_MONOTONIC time `at` (ns): res is 0; a cancelled one gets -ECANCELED. */
 void loop_timer(struct loop *loop, struct op *op, uint64_t at);
 
+/* Submits now what is armed, instead of at the end of the turn: for who has long work to do meanwhile. */
+void loop_push(struct loop *loop);
+
 /* Asks for an armed operation to end soon: its done() gets -ECANCELED, or its result if it was quicker. */
 void loop_cancel(struct loop *loop, struct op *op);
 

@@ -11,6 +11,7 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
@@ -291,6 +292,30 @@ START_TEST(test_read_write)
         loop_read(loop, &bad.op, -1, buf, 1, 0);
         turn_until(loop, &bad, 1);
         ck_assert_int_eq(bad.res, -EBADF);
+        loop_free(loop);
+}
+END_TEST
+
+/* What is pushed is under way before the turn. */
+START_TEST(test_push)
+{
+        struct loop *loop = loop_of_test();
+        struct pollfd ready = { .events = POLLIN };
+        struct seen w = SEEN;
+        int p[2];
+
+        pipe_of_test(p);
+        ready.fd = p[0];
+        loop_write(loop, &w.op, p[1], "abc", 3, 0);
+        ck_assert_int_eq(poll(&ready, 1, 0), 0);
+        loop_push(loop);
+        ck_assert_int_eq(poll(&ready, 1, -1), 1);
+        ck_assert_int_eq(w.calls, 0);
+        loop_push(loop); /* nothing */
+        turn_until(loop, &w, 1);
+        ck_assert_int_eq(w.res, 3);
+        close(p[0]);
+        close(p[1]);
         loop_free(loop);
 }
 END_TEST
@@ -756,6 +781,7 @@ int main(void)
         tcase_add_test(tc, test_cancel_late);
         tcase_add_test(tc, test_poll_multishot);
         tcase_add_test(tc, test_read_write);
+        tcase_add_test(tc, test_push);
         tcase_add_test(tc, test_fixed);
         tcase_add_test(tc, test_tables);
         tcase_add_test(tc, test_sockets);
