@@ -44,6 +44,7 @@ struct session {
         int memfd;               /* the ring's, while an agent is to get it, or -1 */
         pid_t parent;            /* of a forked child: the pid of the client that forked it */
         uint64_t look_ns;        /* time until it is looked at again while unattended */
+        unsigned leaving_looks;  /* how often it was seen on its way out then */
         uint64_t identify_after; /* ns: which process it is was not found, and is not looked for again before */
         bool attended;           /* it has an agent, or has ended with one */
         bool killed;             /* and told so */

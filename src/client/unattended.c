@@ -32,6 +32,8 @@
 #define LAST_LOOK  2000000000ull
 #define CHILDREN   64u
 
+#define LEAVING_LOOKS 100u /* first looks at a process that is on its way out */
+
 #define IDENTIFY_AGAIN_NS 10000000ull
 
 static uint64_t probe_of(const struct session *s)
@@ -192,6 +194,15 @@ void unattended_identify(struct session *s)
         s->identify_after = loop_now(loop) + IDENTIFY_AGAIN_NS;
 }
 
+/*
+ * Whether the process is on its way out, as its first thread shows: it closes its files before the last of its memory
+ * is gone, and on a busy machine there is time between the two. It may be that thread alone that ends: so not for ever.
+ */
+static bool is_leaving(struct session *s)
+{
+        return s->proc.dir >= 0 && s->leaving_looks++ < LEAVING_LOOKS && procfs_is_ending(&s->proc, s->proc.tid);
+}
+
 /* It is no exec and no child whose agent comes in a moment: it will stay so. */
 static void settle_in(struct session *s)
 {
@@ -233,6 +244,10 @@ void unattended_look(struct session *s)
                 session_patience(s);
                 return;
         }
+        if (s->look_ns == FIRST_LOOK && is_leaving(s)) {
+                session_patience(s);
+                return;
+        }
         unattended_identify(s);
         if (s->look_ns != LAST_LOOK)
                 settle_in(s);
@@ -253,6 +268,7 @@ void unattended_begin(struct session *s)
                 s->sock = -1;
         }
         s->look_ns = FIRST_LOOK;
+        s->leaving_looks = 0;
         session_patience(s);
 }
 

@@ -111,6 +111,7 @@ static struct json_object *store(struct server *s)
         put(o, "disk_free_runs", st.disk_free_runs);
         put(o, "disk_written_bytes", st.disk_written_bytes);
         put(o, "put_bytes", st.put_bytes);
+        put(o, "moved_pages", st.moved_pages);
         put(o, "read_errors", st.read_errors);
         put(o, "write_errors", st.write_errors);
         put(o, "checksum_errors", st.checksum_errors);

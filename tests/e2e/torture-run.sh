@@ -18,7 +18,7 @@ torture_natively() {
 torture_paged() {
         local limit=$((TORTURE_MIB / 4))M status=0
         [ -z "$daemon_pid" ] || daemon_stop
-        daemon_config 4G "$limit"
+        daemon_config "${TORTURE_STORE:-4G}" "$limit"
         sed -i "s/^\[daemon\]/&\nworkers = $1/" vmpagerd.conf
         : >vmpagerd.log
         daemon_start >/dev/null
@@ -31,7 +31,8 @@ torture_paged() {
                 fail "workers $1, threads $2, seed $4: exit status $status"
         }
         echo "workers $1, seed $4: $(json stats.json '.clients | length') processes," \
-                "$(total stats.json .evicted_pages) pages evicted, $(total stats.json .faults.disk) read back"
+                "$(total stats.json .evicted_pages) pages evicted, $(total stats.json .faults.disk) read back," \
+                "$("$VMPAGERCTL" stats --json | jq .store.moved_pages) moved in the store"
         check_num "pages evicted from the first" "$(json stats.json '[.clients[].evicted_pages] | max')" -ge 1000
         if ! grep -q 'lost something 0' out; then
                 grep -q 'a child of it loses page' vmpagerd.log || fail "a child got SIGBUS, and the log says nothing"

@@ -122,7 +122,7 @@ static struct text micros(struct json_object *of, const char *name)
 /* How what is free lies, and how much was written for what was put; nothing of a daemon that does not say it. */
 static void print_space(FILE *to, struct json_object *store)
 {
-        uint64_t used, capacity, in_long, runs, written, put;
+        uint64_t used, capacity, in_long, runs, written, put, moved;
         char size[32];
 
         if (number(store, "disk_bytes", &used) && number(store, "disk_capacity_bytes", &capacity) &&
@@ -131,8 +131,13 @@ static void print_space(FILE *to, struct json_object *store)
                         size_format(capacity - used, size, sizeof(size)), share(in_long, capacity - used).s, runs,
                         bytes(store, "disk_free_longest_bytes").s);
         if (number(store, "disk_written_bytes", &written) && number(store, "put_bytes", &put))
-                fprintf(to, "         written %s for %s of pages put (%s)\n", bytes(store, "disk_written_bytes").s,
+                fprintf(to, "         written %s for %s of pages put (%s)", bytes(store, "disk_written_bytes").s,
                         bytes(store, "put_bytes").s, share(written, put).s);
+        else
+                return;
+        if (number(store, "moved_pages", &moved))
+                fprintf(to, "   pages moved %" PRIu64, moved);
+        fputc('\n', to);
 }
 
 static void print_store(FILE *to, struct json_object *store)
