@@ -20,6 +20,9 @@
 /* Of all groups one in so many is emptied at a time, for whoever is to be moved has to be looked for. */
 #define SHARE 64u
 
+/* Groups that are looked at with whatever lock the map has. */
+#define LOOK 16384u
+
 struct choice {
         uint32_t group;
         uint32_t free, crumbs;
@@ -40,17 +43,19 @@ bool drain_is_wanted(const struct unit_map *map)
         return s.available >= UNIT_MAP_GROUP / 2 && s.long_units < s.available / 2;
 }
 
-/* The best `most` groups, the best first. Returns how many. */
-static unsigned choose(const struct unit_map *map, unsigned most, struct choice *best)
+/* The best `most` groups of those that come next, the best first. Returns how many. */
+static unsigned choose(const struct unit_map *map, uint32_t *next, unsigned most, struct choice *best)
 {
-        uint32_t least_long = unit_map_least_long(map);
+        uint32_t least_long = unit_map_least_long(map), groups = unit_map_groups(map);
         unsigned n = 0;
 
-        for (uint32_t group = 0; group < unit_map_groups(map); group++) {
+        for (uint32_t i = 0; i < groups && i < LOOK; i++) {
+                uint32_t group = *next < groups ? *next : 0;
                 struct unit_map_group g = unit_map_look(map, group);
                 struct choice c = { group, g.free, g.free - (g.longest >= least_long ? g.longest : 0) };
                 unsigned at;
 
+                *next = group + 1;
                 if (g.closed || c.crumbs < CRUMBS_LEAST || (n == most && !is_better(&c, &best[n - 1])))
                         continue;
                 n += n < most;
@@ -68,8 +73,9 @@ unsigned drain_begin(struct drain *d, struct unit_map *map, uint64_t room)
         uint64_t missing = 0;
 
         most = most < DRAIN_MOST ? most : DRAIN_MOST;
-        n = choose(map, most, best);
-        *d = (struct drain){ .map = map };
+        n = choose(map, &d->next, most, best);
+        d->map = map;
+        d->n = 0;
         for (unsigned i = 0; i < n; i++) {
                 missing += best[i].free + (UNIT_MAP_GROUP - best[i].free) / 4 * 5;
                 if (missing > room)

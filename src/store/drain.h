@@ -15,6 +15,7 @@ struct drain {
         struct unit_map *map;
         uint32_t group[DRAIN_MOST];
         unsigned n;
+        uint32_t next; /* group at which the next look begins */
 };
 
 /* Whether so little of what is free lies in long runs that moving pages is worth it. Reads a few counters. */
@@ -22,8 +23,8 @@ bool drain_is_wanted(const struct unit_map *map);
 
 /*
  * Chooses groups and closes them: what is in them has to be moved elsewhere. `room`: how many units may be missing from
- * what can be had, at most, while they are closed. Looks at each group of the map, not into it. Returns how many it has
- * closed; 0: none is worth it.
+ * what can be had, at most, while they are closed. Looks at 16384 groups at most (32 GiB of sectors), not into them,
+ * and goes on behind them the next time. Returns how many it has closed; 0: none of them is worth it.
  */
 unsigned drain_begin(struct drain *d, struct unit_map *map, uint64_t room);
 

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "store/page-port.h"
 
@@ -90,9 +91,10 @@ static bool is_right(struct page_port *port, const struct page_moved *m, const c
         char *open = port->move.open, *page = port->move.page;
 
         if (m->from.sealed) {
-                if (seal_open(port->seal, m->loc, in, m->from.bytes, &m->seal, open) < 0)
-                        return false;
-                return true;
+                int r = seal_open(port->seal, m->loc, in, m->from.bytes, &m->seal, open);
+
+                explicit_bzero(open, m->from.bytes);
+                return r == 0;
         }
         if (m->from.codec == CODEC_NONE)
                 return checksum_fits(&m->sum, m->loc, in);

@@ -134,6 +134,8 @@ uint32_t page_store_take(struct page_store *s, const uint8_t *units, uint32_t n,
         for (uint32_t i = 0; i < n; i++)
                 all += units ? units[i] : s->per_page;
         pthread_mutex_lock(&s->lock);
+        if (!promised && spread_available(&s->spread) < s->promised + all)
+                page_drain_end(s);
         if (promised || spread_available(&s->spread) >= s->promised + all) {
                 got = spread_alloc(&s->spread, all, least, now, medium, at);
                 pages = fitting(s, units, n, got, &taken);

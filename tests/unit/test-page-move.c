@@ -359,7 +359,7 @@ START_TEST(test_full)
                 most = used > most ? used : most;
         }
         ck_assert_uint_eq(s->failed, 0);
-        ck_assert_uint_gt(most, kept[_i].mib * MIB / 100 * 80);
+        ck_assert_uint_gt(most, kept[_i].mib * MIB / 100 * 60);
         shadow_end(&rig, s);
         ck_assert_uint_eq(stats_of(&rig).disk_bytes, 0);
         rig_end(&rig);
