@@ -137,20 +137,20 @@ void unit_map_close(struct unit_map *map, uint32_t group)
 {
         struct group *g = &map->groups[group];
 
-        assert(group < map->n_groups && !group_is_closed(g));
+        assert(group < map->n_groups && !g->closed);
         count_all(map, group, false);
         unit_map_set_longest(map, group, 0);
         map->stats.available -= g->free;
         map->stats.closed += g->free;
-        g->small[0] = 1;
+        g->closed = true;
 }
 
 void unit_map_open(struct unit_map *map, uint32_t group)
 {
         struct group *g = &map->groups[group];
 
-        assert(group < map->n_groups && group_is_closed(g));
-        g->small[0] = 0;
+        assert(group < map->n_groups && g->closed);
+        g->closed = false;
         map->stats.available += g->free;
         map->stats.closed -= g->free;
         unit_map_set_longest(map, group, count_all(map, group, true));
@@ -158,14 +158,14 @@ void unit_map_open(struct unit_map *map, uint32_t group)
 
 bool unit_map_is_closed(const struct unit_map *map, uint64_t unit)
 {
-        return group_is_closed(&map->groups[unit / GROUP]);
+        return map->groups[unit / GROUP].closed;
 }
 
 struct unit_map_group unit_map_look(const struct unit_map *map, uint32_t group)
 {
         const struct group *g = &map->groups[group];
 
-        return (struct unit_map_group){ .free = g->free, .longest = g->longest, .closed = group_is_closed(g) };
+        return (struct unit_map_group){ .free = g->free, .longest = g->longest, .closed = g->closed };
 }
 
 uint32_t unit_map_least_long(const struct unit_map *map)

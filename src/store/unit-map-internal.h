@@ -19,7 +19,8 @@ struct group {
         uint32_t prev, next;       /* in its list */
         uint16_t longest;          /* run of free units; means nothing while it is closed */
         uint16_t free;             /* units */
-        uint16_t small[SMALL + 1]; /* runs of exactly so many units; small[0]: whether it is closed */
+        uint16_t small[SMALL + 1]; /* runs of exactly so many units */
+        bool closed;
 };
 
 struct unit_map {
@@ -61,10 +62,5 @@ void unit_map_count(struct unit_map *map, uint32_t group, uint32_t length, bool 
 /* A walk through a group, and its next run; that one's length is 0 at the end. */
 struct walk unit_map_walk(const struct unit_map *map, uint32_t group);
 struct run unit_map_next(struct walk *w);
-
-static inline bool group_is_closed(const struct group *g)
-{
-        return g->small[0];
-}
 
 #endif

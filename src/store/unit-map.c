@@ -215,7 +215,7 @@ static void release_in_group(struct unit_map *map, uint32_t group, uint64_t firs
 
         mark(map, first, count, true);
         map->groups[group].free = (uint16_t)(map->groups[group].free + count);
-        if (group_is_closed(&map->groups[group])) {
+        if (map->groups[group].closed) {
                 map->stats.closed += count;
                 return;
         }
