@@ -89,11 +89,6 @@ is_written() {
                 all(.standby_pages == 0 and .written_pages == .evicted_pages)'
 }
 
-# written_more PAGES: more than that were written.
-written_more() {
-        [ "$(clients .written_pages)" -gt "$1" ]
-}
-
 # A program waits for room in the store.
 waits_for_room() {
         [ "$(clients .store_full)" -gt 0 ]
@@ -168,28 +163,9 @@ fill_up() {
         sync -f "$1"
 }
 
-# shut_down NAME: from now on the file system answers EIO to everything, as one whose disk was pulled out.
-shut_down() {
-        "$PYTHON" - "$1" <<'PY'
-import fcntl, os, struct, sys
-EXT4_IOC_SHUTDOWN, NOLOGFLUSH = 0x8004587D, 2
-fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), EXT4_IOC_SHUTDOWN, struct.pack("I", NOLOGFLUSH))
-PY
-}
-
 # wear_out NAME: from now on the file system, ext4 with "-e remount-ro", cannot be written, and read as before.
 wear_out() {
         echo 1 >"/sys/fs/ext4/$(basename "${device_of[$1]}")/trigger_fs_error"
-}
-
-# freeze NAME: writes to the file system wait until it is thawed.
-freeze() {
-        fsfreeze --freeze "$1"
-        at_exit "thaw '$TESTDIR/$1'"
-}
-
-thaw() {
-        fsfreeze --unfreeze "$1" 2>/dev/null || true
 }
 
 # tagged FILE TAG [FROM]: pages of the program with that tag in a store that keeps them as they are, from that byte on.

@@ -3,7 +3,7 @@
 # timeout: 300
 # Pages on an NBD server: right bytes from one that is well, slow, or started again under its clients; SIGBUS and a line,
 # and no wrong byte, where it answers errors or is gone for good, and no harm to who does not need it.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/storage.sh"
 skip_without jq nbdkit "$PYTHON"
 cd "$TESTDIR"
 
@@ -11,7 +11,6 @@ if "$VMPAGERD" --check --config /dev/stdin <<<$'[store s]\npath = nbd://host/' 2
         exit 77
 fi
 
-PAGES=$((64 * 256))
 SOCKET=$TESTDIR/nbd
 server_pid=
 
@@ -38,44 +37,6 @@ store() {
         : >vmpagerd.log
         daemon_config 512M 16M "path = nbd+unix:///?socket=$SOCKET" "$@"
         daemon_start >/dev/null
-}
-
-# begin NAME: a program of 64 MiB with a limit of 16, which waits for a line when it has filled them.
-begin() {
-        rm -f "$1.go" "$1.out"
-        mkfifo "$1.go"
-        "${RUN[@]}" --limit 16M --stats "$1.json" "$HELPERS/flipped" 64 "$2" <>"$1.go" >"$1.out" 2>"$1.err" &
-        eval "$1=$!"
-}
-
-filled() {
-        wait_for 60 grep -q filled "$1.out"
-}
-
-# tell NAME: it reads from now on.
-tell() {
-        echo >"$1.go"
-        rm "$1.go"
-}
-
-# ends NAME: it was told to read all, does so, and none is wrong. Sets sigbus: how many could not be read.
-ends() {
-        wait "${!1}" || fail "$1: exit status $?: $(cat "$1.out" "$1.err")"
-        sigbus=$(value_of "$1.out" sigbus)
-        check_eq "wrong pages of $1" "$(value_of "$1.out" wrong)" 0
-        check_eq "right pages of $1" "$(value_of "$1.out" right)" $((PAGES - sigbus))
-        check_num "poisoned pages of $1" "$(total "$1.json" .poisoned_pages)" -eq "$sigbus"
-}
-
-# well NAME: it is told to read all, if it was not yet, and all is right.
-well() {
-        [ ! -p "$1.go" ] || tell "$1"
-        ends "$1"
-        check_eq "pages of $1 that could not be read" "$sigbus" 0
-}
-
-stored() {
-        "$VMPAGERCTL" stats --json | jq -er ".store.$1"
 }
 
 written() {
