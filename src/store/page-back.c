@@ -16,6 +16,15 @@
 
 static void write_on(struct page_port *port);
 
+/* What an owner has beyond the three quarters of what it may have. */
+static uint64_t beyond(const struct store_owner *owner)
+{
+        uint64_t bytes = ram_owner_bytes(owner->ram);
+        uint64_t keep = owner->ram_limit / 4 * 3;
+
+        return bytes > keep ? bytes - keep : 0;
+}
+
 /* Takes the oldest objects into the bounce. Objects that were dropped meanwhile are left out. */
 static void collect(struct page_port *port)
 {
@@ -26,7 +35,7 @@ static void collect(struct page_port *port)
         unsigned n = ram_oldest(s->ram, NULL, old, BOUNCE_PAGES, UINT64_MAX);
 
         if (n == 0)
-                n = ram_oldest(s->ram, w->owner->ram, old, BOUNCE_PAGES, UINT64_MAX);
+                n = ram_oldest(s->ram, w->owner->ram, old, BOUNCE_PAGES, beyond(w->owner));
         for (unsigned i = 0; i < n; i++) {
                 char *out = b->memory + (size_t)b->units * s->unit;
                 int bytes = ram_get(s->ram, old[i].object, old[i].where, out);
@@ -80,7 +89,7 @@ static void on_written(struct medium_io *m, int result)
                 return;
         }
         end(port);
-        if (ram_owner_bytes(owner->ram) > owner->ram_limit / 4 * 3)
+        if (beyond(owner))
                 page_back_start(port, owner);
 }
 

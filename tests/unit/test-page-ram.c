@@ -109,7 +109,7 @@ START_TEST(test_written_back)
                 settle(&rig);
         }
         ck_assert_uint_gt(stats_of(&rig).disk_bytes, 0);
-        ck_assert_uint_gt(store_owner_ram(rig.store, rig.owner), LIMIT / 2);
+        ck_assert_uint_gt(store_owner_ram(rig.store, rig.owner), LIMIT / 8 * 5);
         check_text(&rig, first[0], 20, 0, STORE_DISK);
         check_text(&rig, first[39], 20, 39 * 20, STORE_MEMORY);
         for (unsigned b = 0; b < 40; b++) {
