@@ -152,13 +152,16 @@ void evict_kick(struct space *s)
         bool posted = false;
 
         /* What a child's parent has yet to tell is about what the child had, and not about what was taken out since. */
-        if (s->dying || event_is_unsettled(s) || s->journal.n_children || event_are_waiting(s) || s->unwritten)
+        if (s->dying || event_is_unsettled(s) || s->journal.n_children || event_are_waiting(s))
                 return;
+        /* Before the store is asked: else it would be hopeless for as long as that is full. */
         if (s->futile_until) {
                 if (s->port->ops->now(s->port) < s->futile_until && !budget_has_grown(&s->budget, s->futile_size))
                         return;
                 s->futile_until = 0;
         }
+        if (s->unwritten)
+                return;
         while (s->posted - s->completed < VMPAGER_RING_BATCHES) {
                 uint64_t want = budget_excess(&s->budget, s->in_flight * PAGE_SIZE_) / PAGE_SIZE_;
 
