@@ -86,31 +86,34 @@ static uint32_t start(struct space *s, uint32_t first, uint32_t n)
         return got;
 }
 
-/* Eviction waits from now on. Returns whether it did not before. */
-static bool begin_to_wait(struct space *s)
+/* Eviction waits from now on, for what `why` says. Returns whether it did not before. */
+static bool begin_to_wait(struct space *s, const char *why)
 {
         if (s->store_is_full)
                 return false;
-        s->stats.store_full++;
         s->store_is_full = true;
-        s->swap_is_full = false;
+        s->full_why = why;
         return true;
 }
 
 void evict_full(struct space *s)
 {
-        if (begin_to_wait(s))
-                log_warning("client %d: the store is full: eviction waits until pages come back or go away; give the "
-                            "store more room, or the client a higher limit",
-                            s->pid);
+        if (!begin_to_wait(s, "the store is full"))
+                return;
+        s->stats.store_full++;
+        log_warning("client %d: the store is full: eviction waits until pages come back or go away; give the "
+                    "store more room, or the client a higher limit",
+                    s->pid);
 }
 
 void evict_refused(struct space *s, int error)
 {
-        if (begin_to_wait(s))
-                log_error("client %d: the store takes no writes (error %d): eviction waits until it does; see to its "
-                          "device, filesystem or server",
-                          s->pid, error);
+        if (!begin_to_wait(s, "the store takes no writes"))
+                return;
+        s->stats.store_full++;
+        log_error("client %d: the store takes no writes (error %d): eviction waits until it does; see to its "
+                  "device, filesystem or server",
+                  s->pid, error);
 }
 
 /* The client has as much in the store as it may. Said once of a family: it may be so for long, and again and again. */
@@ -118,10 +121,9 @@ static void swap_full(struct space *s)
 {
         char size[32];
 
-        if (s->store_is_full)
+        if (!begin_to_wait(s, "it has as much in the store as it may (swap)"))
                 return;
         s->stats.swap_full++;
-        s->store_is_full = s->swap_is_full = true;
         if (s->swap_said)
                 return;
         s->swap_said = true;

@@ -170,12 +170,9 @@ void fault_beyond(struct space *s, const struct fault *f)
                 return;
         pages = ++s->stats.over_limit;
         if (pages >= BEYOND_PAGES && (pages & (pages - 1)) == 0)
-                log_warning("client %d: %s: it has grown %llu MiB beyond its limit", s->pid,
-                            !full            ? "nothing of it can be evicted (locked, pinned or shared memory)" :
-                            s->swap_is_full  ? "it has as much in the store as it may (swap; on_full = grow)" :
-                            s->refused_since ? "the store takes no writes (on_full = grow)" :
-                                               "the store is full (on_full = grow)",
-                            (unsigned long long)(pages * PAGE_SIZE_ >> 20));
+                log_warning("client %d: %s%s: it has grown %llu MiB beyond its limit", s->pid,
+                            full ? s->full_why : "nothing of it can be evicted (locked, pinned or shared memory)",
+                            full ? ", with on_full = grow" : "", (unsigned long long)(pages * PAGE_SIZE_ >> 20));
 }
 
 void fault_retry(struct space *s, struct fault *f)

@@ -201,7 +201,7 @@ struct space {
         uint64_t writing;       /* pages that are being written */
         bool store_is_full;     /* a write found no room, or none ends well, and not all has been written since */
         uint64_t refused_since; /* ns: a write failed, and none has ended well after it; 0: there is none such */
-        bool swap_is_full;      /* because the client has as much there as it may */
+        const char *full_why;   /* of store_is_full, in words */
         bool swap_said;         /* that was logged, of it or of who forked it */
         uint64_t futile_until;  /* ns: a whole round found nothing evictable, or the agent could take none of it */
         uint64_t futile_size;   /* bytes: the resident size at that time */
