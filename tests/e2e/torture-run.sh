@@ -5,6 +5,7 @@
 # daemon with a quarter of the memory that it uses.
 
 TORTURE_MIB=${TORTURE_MIB:-256}
+at_exit torture_end
 
 # torture_natively THREADS SECONDS SEED: without a pager; what it finds is its own mistake.
 torture_natively() {
@@ -12,6 +13,15 @@ torture_natively() {
                 cat native.out
                 fail "torture-verify fails natively, seed $3"
         }
+}
+
+# The first process, and its session, in which are all those that it starts.
+torture_group=
+
+# Ends what is left of them: children of a first process that was ended go on without it.
+torture_end() {
+        [ -z "$torture_group" ] || kill -KILL -- "-$torture_group" 2>/dev/null || true
+        torture_group=
 }
 
 # torture_paged WORKERS THREADS SECONDS SEED: under a daemon of its own. Prints what it did.
@@ -22,14 +32,17 @@ torture_paged() {
         sed -i "s/^\[daemon\]/&\nworkers = $1/" vmpagerd.conf
         : >vmpagerd.log
         daemon_start >/dev/null
-        "${RUN[@]}" --limit "$limit" --stats stats.json "$HELPERS/torture-verify" "$2" "$TORTURE_MIB" "$3" "$4" >out ||
-                status=$?
+        setsid "${RUN[@]}" --limit "$limit" --stats stats.json "$HELPERS/torture-verify" "$2" "$TORTURE_MIB" \
+                "$3" "$4" >out &
+        torture_group=$!
+        wait "$torture_group" || status=$?
         cat out
         [ $status = 0 ] || {
                 tail -n 40 vmpagerd.log
                 "$VMPAGERCTL" stats
                 fail "workers $1, threads $2, seed $4: exit status $status"
         }
+        torture_group=
         echo "workers $1, seed $4: $(json stats.json '.clients | length') processes," \
                 "$(total stats.json .evicted_pages) pages evicted, $(total stats.json .faults.disk) read back," \
                 "$("$VMPAGERCTL" stats --json | jq .store.moved_pages) moved in the store"
