@@ -21,6 +21,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/fs.h>
+#include <linux/loop.h>
 #include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -292,6 +293,18 @@ static int reserve(const struct medium_file_config *c, const struct open_file *f
         return error_sys(e, r, "store %s: cannot give %s its %" PRIu64 " bytes", c->name, c->path, f->bytes);
 }
 
+/*
+ * A loop device whose file is read and written through the page cache. Where the file has holes and its filesystem gets
+ * full, a write to it is short, and the loop driver takes that for success (lo_complete_rq() in drivers/block/loop.c,
+ * as of Linux 6.18): what was not written reads as zeros.
+ */
+static bool is_buffered_loop(const struct open_file *f)
+{
+        struct loop_info64 info;
+
+        return f->device && ioctl(f->fd, LOOP_GET_STATUS64, &info) == 0 && !(info.lo_flags & LO_FLAGS_DIRECT_IO);
+}
+
 /* One read of `bytes` at an offset of as many, into memory at as many. 0 or a negative errno. */
 static int try_read(const struct open_file *f, char *memory, size_t bytes)
 {
@@ -356,6 +369,11 @@ static int open_all(const struct medium_file_config *c, struct open_file *f, str
         if (!f->device && is_tmpfs(f->fd))
                 log_warning("store %s: %s is in memory (tmpfs), and so is all that is evicted; name a file on a disk",
                             c->name, c->path);
+        if (is_buffered_loop(f))
+                log_warning("store %s: %s is a loop device without direct I/O: the kernel's page cache holds pages a "
+                            "second time, and pages can be lost when the filesystem of its file is full; run losetup "
+                            "--direct-io=on %s, and give the file all its room with fallocate",
+                            c->name, c->path, c->path);
         return go_direct(c, f, e);
 }
 

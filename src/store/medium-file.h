@@ -19,7 +19,7 @@ struct medium_file_config {
 /*
  * Opens a file or block device: O_DIRECT, buffered with a warning in the log where the filesystem has none. A file is
  * given its full size at once, so that a full filesystem shows now and not later. Sizes are rounded down to whole
- * pages.
+ * pages. A loop device that does not use its file so (losetup --direct-io=on) is taken with a warning.
  *
  * An existing file is taken over only when it is empty or has exactly this size, and belongs to the daemon's user; any
  * other is refused, since it may hold somebody's data. A block device is not looked into: what it held is lost.

@@ -23,6 +23,8 @@
 
 #define LOOP_TRIES 16 /* another process may take the number that we were told is free */
 
+#define SAID_MOST 4096 /* bytes of what is logged */
+
 /* Attaches fd, in blocks of `block` bytes; fills in the device's name. Returns its descriptor or a negative errno. */
 static int attach(int fd, unsigned block, char *name, size_t len)
 {
@@ -145,6 +147,47 @@ START_TEST(test_units)
 }
 END_TEST
 
+/* What is logged when it is opened; the caller frees it. */
+static char *said_at_open(const struct medium_file_config *config)
+{
+        int fd = open(temp_path("said"), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+        int stderr_fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
+        char *text = calloc(1, SAID_MOST);
+
+        ck_assert_ptr_nonnull(text);
+        ck_assert(fd >= 0 && stderr_fd >= 0 && dup2(fd, STDERR_FILENO) >= 0);
+        medium_destroy(open_medium(config));
+        ck_assert_int_ge(dup2(stderr_fd, STDERR_FILENO), 0);
+        ck_assert_int_ge(pread(fd, text, SAID_MOST - 1, 0), 0);
+        close(stderr_fd);
+        close(fd);
+        return text;
+}
+
+/* Its file is used through the page cache until it is told otherwise, and that is said. */
+START_TEST(test_loop_direct)
+{
+        struct medium_file_config config = { .unit = STORE_PAGE, .name = "t" };
+        char name[64], wanted[128], *text;
+        int device = attach_new(2 * MIB, 512, name, sizeof(name));
+
+        ck_assert_msg(device >= 0, "loop device: %s", strerror(-device));
+        config.path = name;
+        text = said_at_open(&config);
+        snprintf(wanted, sizeof(wanted), "store t: %s is a loop device without direct I/O", name);
+        ck_assert_msg(strstr(text, wanted) != NULL, "\"%s\" lacks \"%s\"", text, wanted);
+        snprintf(wanted, sizeof(wanted), "run losetup --direct-io=on %s,", name);
+        ck_assert_msg(strstr(text, wanted) != NULL, "\"%s\" lacks \"%s\"", text, wanted);
+        free(text);
+
+        ck_assert_msg(ioctl(device, LOOP_SET_DIRECT_IO, 1ul) == 0, "LOOP_SET_DIRECT_IO: %s", strerror(errno));
+        text = said_at_open(&config);
+        ck_assert_str_eq(text, "");
+        free(text);
+        close(device);
+}
+END_TEST
+
 START_TEST(test_block_device_busy)
 {
         struct medium_file_config config = { .unit = STORE_PAGE, .name = "t" };
@@ -239,6 +282,7 @@ int main(void)
         tcase_add_loop_test(tc, test_block_device, 4096, 4097);
         tcase_add_loop_test(tc, test_units, 512, 513);
         tcase_add_loop_test(tc, test_units, 4096, 4097);
+        tcase_add_test(tc, test_loop_direct);
         tcase_add_test(tc, test_block_device_busy);
         tcase_add_test(tc, test_block_device_small);
         tcase_add_test(tc, test_ramfs);
