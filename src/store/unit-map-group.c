@@ -143,6 +143,7 @@ void unit_map_close(struct unit_map *map, uint32_t group)
         map->stats.available -= g->free;
         map->stats.closed += g->free;
         g->closed = true;
+        unit_map_no_idle(map, group);
 }
 
 void unit_map_open(struct unit_map *map, uint32_t group)
@@ -154,6 +155,7 @@ void unit_map_open(struct unit_map *map, uint32_t group)
         map->stats.available += g->free;
         map->stats.closed -= g->free;
         unit_map_set_longest(map, group, count_all(map, group, true));
+        unit_map_regained(map, group);
 }
 
 bool unit_map_is_closed(const struct unit_map *map, uint64_t unit)

@@ -21,6 +21,7 @@ struct group {
         uint16_t free;             /* units */
         uint16_t small[SMALL + 1]; /* runs of exactly so many units */
         bool closed;
+        bool stale; /* of it was given out, and it was not taken as a whole since */
 };
 
 struct unit_map {
@@ -32,6 +33,9 @@ struct unit_map {
         uint64_t *has[SMALL + 1];   /* a bit for each group that has runs of exactly so many units */
         uint64_t cursor[SMALL + 1]; /* the word of the last one found */
         uint64_t has_words;
+        uint64_t *idle;     /* a bit for each group that is stale, all free and not closed */
+        uint64_t *settled;  /* of these: it was seen to be */
+        uint32_t n_stale;
         uint32_t least_long; /* units of a run that is counted as a long one */
         struct unit_map_stats stats;
         size_t bytes;
@@ -58,6 +62,11 @@ void unit_map_set_longest(struct unit_map *map, uint32_t group, uint32_t longest
 
 /* A run of a group came to be, or is no more. */
 void unit_map_count(struct unit_map *map, uint32_t group, uint32_t length, bool is);
+
+/* Of a group something was given out; it has got something back, or was opened; it was closed. */
+void unit_map_used(struct unit_map *map, uint32_t group);
+void unit_map_regained(struct unit_map *map, uint32_t group);
+void unit_map_no_idle(struct unit_map *map, uint32_t group);
 
 /* A walk through a group, and its next run; that one's length is 0 at the end. */
 struct walk unit_map_walk(const struct unit_map *map, uint32_t group);

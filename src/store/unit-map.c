@@ -177,6 +177,7 @@ static void take(struct unit_map *map, uint32_t group, struct run run, uint32_t 
         unit_map_count(map, group, run.length - want, true);
         map->groups[group].free = (uint16_t)(map->groups[group].free - want);
         map->stats.available -= want;
+        unit_map_used(map, group);
 }
 
 uint32_t unit_map_alloc(struct unit_map *map, uint32_t want, uint64_t *first)
@@ -225,6 +226,7 @@ static void release_in_group(struct unit_map *map, uint32_t group, uint64_t firs
         map->stats.available += count;
         if (before + count + after > map->groups[group].longest)
                 unit_map_set_longest(map, group, before + count + after);
+        unit_map_regained(map, group);
 }
 
 void unit_map_release(struct unit_map *map, uint64_t first, uint64_t count)
@@ -286,8 +288,14 @@ int unit_map_new_long(uint64_t units, uint32_t least_long, struct unit_map **out
                         return -ENOMEM;
                 }
         }
+        map->idle = calloc(map->has_words, sizeof(*map->idle));
+        map->settled = calloc(map->has_words, sizeof(*map->settled));
+        if (!map->idle || !map->settled) {
+                unit_map_free(map);
+                return -ENOMEM;
+        }
         map->bytes = sizeof(*map) + groups * (GROUP_WORDS * sizeof(*map->free) + sizeof(*map->groups)) +
-                     SMALL * map->has_words * sizeof(*map->has[1]);
+                     (SMALL + 2) * map->has_words * sizeof(*map->has[1]);
         map->stats.units = units;
         map->least_long = least_long;
         for (unsigned i = 0; i < CLASSES; i++)
@@ -309,5 +317,7 @@ void unit_map_free(struct unit_map *map)
         free(map->groups);
         for (unsigned i = 1; i <= SMALL; i++)
                 free(map->has[i]);
+        free(map->idle);
+        free(map->settled);
         free(map);
 }

@@ -73,6 +73,23 @@ struct unit_map_group unit_map_look(const struct unit_map *map, uint32_t group);
 uint32_t unit_map_groups(const struct unit_map *map);     /* how many there are */
 uint32_t unit_map_least_long(const struct unit_map *map); /* units of a run that is counted as a long one */
 
+/*
+ * A group is stale when anything of it was given out since it was last taken by unit_map_take_idle(), or since
+ * unit_map_stale_all(): the medium may keep something there that nobody wants. Idle is one that is stale and all free.
+ */
+void unit_map_stale_all(struct unit_map *map);
+uint32_t unit_map_stale(const struct unit_map *map); /* how many groups are */
+
+/*
+ * Takes adjacent groups that are all free: `most` at most, a multiple of `stride`, from a multiple of it on. In each
+ * stride of them one at least is idle, and all that are were seen so the last time, too. Goes on at group *hand, for
+ * some 16384 words of bits at most, in which it notes what it sees.
+ *
+ * Returns how many units it has taken, from *first on, which are to be given back by unit_map_release(). 0: none; then
+ * all were looked at if *hand is 0.
+ */
+uint64_t unit_map_take_idle(struct unit_map *map, uint32_t stride, uint32_t most, uint32_t *hand, uint64_t *first);
+
 /* How things are. Reads a few counters, and no more. */
 void unit_map_stats(const struct unit_map *map, struct unit_map_stats *out);
 
