@@ -264,6 +264,31 @@ static uint64_t space_free(int fd)
         return (uint64_t)(geteuid() ? fs.f_bavail : fs.f_bfree) * fs.f_frsize;
 }
 
+/* Makes all of the file a hole. 0, -EOPNOTSUPP where its filesystem cannot, or another negative errno. */
+static int empty(const struct open_file *f)
+{
+        int r;
+
+        do
+                r = fallocate(f->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)f->bytes) < 0 ? -errno : 0;
+        while (r == -EINTR);
+        return r == -ENOSYS ? -EOPNOTSUPP : r;
+}
+
+/* Gives a file its size, and no room before it is used. 1: its filesystem cannot take room back. */
+static int make_sparse(const struct medium_file_config *c, struct open_file *f, struct error *e)
+{
+        int r = ftruncate(f->fd, (off_t)f->bytes) < 0 ? -errno : empty(f);
+
+        if (r == -EOPNOTSUPP) {
+                log_warning("store %s: the filesystem of %s cannot make holes in files: discard = yes has no effect",
+                            c->name, c->path);
+                return 1;
+        }
+        f->sparse = r == 0;
+        return r ? error_sys(e, r, "store %s: cannot give %s its %" PRIu64 " bytes", c->name, c->path, f->bytes) : 0;
+}
+
 /* Gives a file its full size at once. */
 static int reserve(const struct medium_file_config *c, const struct open_file *f, const struct stat *st,
                    struct error *e)
@@ -363,7 +388,8 @@ static int open_all(const struct medium_file_config *c, struct open_file *f, str
         if (!f->device) {
                 if (!f->created && (r = check_existing(c, f, &st, e)) < 0)
                         return r;
-                if ((r = reserve(c, f, &st, e)) < 0)
+                r = c->discard == MEDIUM_DISCARD_YES ? make_sparse(c, f, e) : 1;
+                if (r < 0 || (r > 0 && (r = reserve(c, f, &st, e)) < 0))
                         return r;
         }
         if (!f->device && is_tmpfs(f->fd))

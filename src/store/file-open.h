@@ -17,6 +17,7 @@ struct open_file {
         uint32_t unit;  /* bytes that I/O is a multiple of: as configured, or STORE_PAGE */
         bool device;
         bool direct;    /* opened past the page cache */
+        bool sparse;    /* a file that may have holes, in which more can be made */
         bool created;   /* by this file_open() */
 };
 

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "store/file-discard.h"
 #include "store/file-open.h"
 #include "store/medium.h"
 #include "util/error.h"
@@ -34,6 +35,14 @@ static void on_transferred(struct op *op, int res, unsigned flags)
         medium_transferred(medium_io_of(op), res);
 }
 
+static void on_discarded(struct op *op, int res, unsigned flags)
+{
+        struct medium_io *io = medium_io_of(op);
+
+        (void)flags;
+        medium_transferred(io, res < 0 ? res : (int)io->asked);
+}
+
 static void file_transfer(struct medium_port *base, struct medium_io *io)
 {
         struct file_port *port = (struct file_port *)base;
@@ -42,8 +51,12 @@ static void file_transfer(struct medium_port *base, struct medium_io *io)
         void *memory = (char *)io->memory + io->moved;
         int fd = file_of(base->medium)->file.fd;
 
-        io->op.done = on_transferred;
-        if (io->buffer >= 0 && io->write)
+        io->op.done = io->discard ? on_discarded : on_transferred;
+        if (io->discard && file_of(base->medium)->file.device)
+                loop_discard(loop, &io->op, port->file, offset, io->asked);
+        else if (io->discard)
+                loop_punch(loop, &io->op, port->file, offset, io->asked);
+        else if (io->buffer >= 0 && io->write)
                 loop_write_fixed(loop, &io->op, port->file, (unsigned)io->buffer, memory, io->asked, offset);
         else if (io->buffer >= 0)
                 loop_read_fixed(loop, &io->op, port->file, (unsigned)io->buffer, memory, io->asked, offset);
@@ -111,6 +124,7 @@ int medium_file_open(const struct medium_file_config *config, struct medium **ou
         f->base.unit = f->file.unit;
         f->base.units = f->file.bytes / f->base.unit;
         f->unlink_on_close = config->unlink_on_close;
+        file_discard_find(config, &f->file, &f->base);
         *out = &f->base;
         return 0;
 }

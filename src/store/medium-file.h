@@ -5,21 +5,24 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "store/medium.h"
+
 struct error;
-struct medium;
 
 struct medium_file_config {
         const char *name; /* of the [store NAME] section, for messages */
         const char *path; /* a file (created if missing, mode 0600) or a block device */
         uint64_t size;    /* bytes; for a block device 0 means all of it */
         uint32_t unit; /* bytes: what I/O is a multiple of; a device that cannot do 512 makes it more, 4096 at most */
+        enum medium_discard discard; /* a file is discarded from, and has holes to begin with, by YES alone */
         bool unlink_on_close; /* a file that this medium created goes with it */
 };
 
 /*
  * Opens a file or block device: O_DIRECT, buffered with a warning in the log where the filesystem has none. A file is
- * given its full size at once, so that a full filesystem shows now and not later. Sizes are rounded down to whole
- * pages. A loop device that does not use its file so (losetup --direct-io=on) is taken with a warning.
+ * given its full size at once, so that a full filesystem shows now and not later, unless it is to have holes where the
+ * filesystem can make them. Sizes are rounded down to whole pages. A loop device that does not use its file so
+ * (losetup --direct-io=on) is taken with a warning.
  *
  * An existing file is taken over only when it is empty or has exactly this size, and belongs to the daemon's user; any
  * other is refused, since it may hold somebody's data. A block device is not looked into: what it held is lost.

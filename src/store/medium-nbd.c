@@ -18,9 +18,13 @@
 #include "store/nbd-link.h"
 #include "store/store.h"
 #include "util/error.h"
+#include "util/log.h"
 #include "util/size.h"
 
 #define SIZE_TEXT 32
+
+/* Bytes of one trim, which are all in doubt when the server is lost meanwhile. */
+#define TRIM_MOST (1u << 20)
 
 struct medium_nbd {
         struct medium base;
@@ -64,9 +68,12 @@ static void nbd_transfer(struct medium_port *base, struct medium_io *io)
                 .write = io->write,
                 .bytes = io->asked,
                 .offset = io->at * base->medium->unit + io->moved,
-                .memory = (char *)io->memory + io->moved,
+                .memory = io->discard ? NULL : (char *)io->memory + io->moved,
         };
-        nbd_link_transfer(((struct nbd_port *)base)->link, t);
+        if (io->discard)
+                nbd_link_trim(((struct nbd_port *)base)->link, t);
+        else
+                nbd_link_transfer(((struct nbd_port *)base)->link, t);
 }
 
 static int nbd_port_open(struct medium *m, struct loop *loop, struct medium_port **out)
@@ -160,6 +167,22 @@ static int size_of(const struct medium_nbd_config *c, uint64_t has, uint64_t *ou
         return 0;
 }
 
+static void find_discard(const struct medium_nbd_config *c, const struct nbd_facts *facts, struct medium *m)
+{
+        m->discard.wanted = c->discard;
+        if (c->discard == MEDIUM_DISCARD_NO)
+                return;
+        if (!facts->trim) {
+                if (c->discard == MEDIUM_DISCARD_YES)
+                        log_warning("store %s: the NBD server %s takes no trim: discard = yes has no effect", c->name,
+                                    c->uri);
+                return;
+        }
+        m->discard.most = TRIM_MOST;
+        m->discard.grain = facts->block_preferred;
+        m->discard.stale = true;
+}
+
 static int open_all(const struct medium_nbd_config *c, struct medium_nbd *n, struct error *e)
 {
         struct nbd_config server = {
@@ -179,6 +202,7 @@ static int open_all(const struct medium_nbd_config *c, struct medium_nbd *n, str
         n->base.name = c->name;
         n->base.unit = facts->block_min > c->unit ? facts->block_min : c->unit;
         n->base.units = bytes / n->base.unit;
+        find_discard(c, facts, &n->base);
         r = doubt_new(n->base.units, &n->base.doubt);
         return r < 0 ? error_set(e, r, "store %s: out of memory", c->name) : 0;
 }

@@ -5,8 +5,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "store/medium.h"
+
 struct error;
-struct medium;
 
 struct medium_nbd_config {
         const char *name;     /* of the [store NAME] section, for messages */
@@ -15,6 +16,7 @@ struct medium_nbd_config {
         uint32_t unit;        /* bytes: what I/O is a multiple of; more where the server wants that, 4096 at most */
         unsigned connections; /* of each worker */
         uint64_t timeout_ns;
+        enum medium_discard discard;
 };
 
 /* Whether a path= names an NBD server, and no file. */

@@ -2,18 +2,19 @@
 /*
  * A worker's way to a medium, whatever its kind: turns each medium_io into transfers.
  *
- * A port has two lanes, one for reads and one for writes, each with a bound on the I/Os under way and a queue in order
- * of arrival for those beyond it. Writes have the smaller bound, because a device that was given a hundred large
- * writes makes the next read wait for them, and behind a read there is a fault. Separate bounds also mean that a
- * read never queues behind a write, and that no stream of reads keeps a write from its turn.
+ * A port has a lane for reads, one for writes and one for discards, each with a bound on the I/Os under way and a
+ * queue in order of arrival for those beyond it. Writes have the smaller bound, because a device that was given a
+ * hundred large writes makes the next read wait for them, and behind a read there is a fault. Separate bounds also
+ * mean that a read never queues behind a write, and that no stream of reads keeps a write from its turn. Of discards,
+ * which are in no hurry, there is one.
  *
  *     submit -> [queued] -> issue -> transfer -> transferred -> ended: done()
  *                             ^        ^   |
  *                             |        +-- short: the rest
  *                             +-- -EINTR at once; -EAGAIN, -ENOMEM, less than a unit after a pause
  *
- * issue() visits the fault points "store-read" and "store-write". Everything from issue() on goes through the loop,
- * also a made-up error, so done() never runs inside submit().
+ * issue() visits the fault points "store-read", "store-write" and "store-discard". Everything from issue() on goes
+ * through the loop, also a made-up error, so done() never runs inside submit().
  */
 #include <assert.h>
 #include <errno.h>
@@ -26,8 +27,9 @@
 #include "store/medium.h"
 #include "util/faultpoint.h"
 
-#define READS_MOST  192u
-#define WRITES_MOST 64u
+#define READS_MOST    192u
+#define WRITES_MOST   64u
+#define DISCARDS_MOST 1u
 
 /* Bytes of one transfer: below what Linux moves in one call (MAX_RW_COUNT, read(2)). */
 #define TRANSFER_MOST (1u << 30)
@@ -43,7 +45,7 @@ static void issue(struct medium_io *io);
 
 static struct medium_lane *lane_of(struct medium_port *port, const struct medium_io *io)
 {
-        return io->write ? &port->writes : &port->reads;
+        return io->discard ? &port->discards : io->write ? &port->writes : &port->reads;
 }
 
 static void start(struct medium_port *port, struct medium_io *io)
@@ -159,9 +161,10 @@ static void issue(struct medium_io *io)
         struct loop *loop = io->port->loop;
         int64_t unit = io->port->medium->unit;
         uint64_t left = medium_io_bytes(io) - io->moved;
+        uint32_t most = io->discard ? io->port->medium->discard.most : TRANSFER_MOST;
         struct faultpoint_hit hit = faultpoint_visit(lane_of(io->port, io)->faultpoint);
 
-        io->asked = left < TRANSFER_MOST ? (uint32_t)left : TRANSFER_MOST;
+        io->asked = left < most ? (uint32_t)left : most;
         switch (hit.action) {
         case FAULTPOINT_ERRNO:
                 make_up(io, (int)hit.value);
@@ -192,6 +195,7 @@ void medium_submit(struct medium_port *port, struct medium_io *io)
 
         assert(io->units && io->at < m->units && io->units <= m->units - io->at);
         assert((uintptr_t)io->memory % 512 == 0);
+        assert(!io->discard || m->discard.most);
         io->port = port;
         io->next = NULL;
         if (lane->under_way < lane->most) {
@@ -216,6 +220,8 @@ int medium_port_open(struct medium *m, struct loop *loop, struct medium_port **o
         port->loop = loop;
         port->reads = (struct medium_lane){ .most = READS_MOST, .faultpoint = "store-read", .counters = &m->reads };
         port->writes = (struct medium_lane){ .most = WRITES_MOST, .faultpoint = "store-write", .counters = &m->writes };
+        port->discards =
+                (struct medium_lane){ .most = DISCARDS_MOST, .faultpoint = "store-discard", .counters = &m->discards };
         atomic_fetch_add_explicit(&m->ports, 1, memory_order_relaxed);
         *out = port;
         return 0;
@@ -225,7 +231,7 @@ void medium_port_close(struct medium_port *port)
 {
         if (!port)
                 return;
-        assert(!port->reads.under_way && !port->writes.under_way);
+        assert(!port->reads.under_way && !port->writes.under_way && !port->discards.under_way);
         atomic_fetch_sub_explicit(&port->medium->ports, 1, memory_order_relaxed);
         port->medium->ops->port_close(port);
 }

@@ -27,14 +27,18 @@ struct medium_io;
  */
 typedef void (*medium_done_fn)(struct medium_io *io, int result);
 
+/* Whether units that are free are discarded: AUTO where that takes nothing from anybody. */
+enum medium_discard { MEDIUM_DISCARD_AUTO, MEDIUM_DISCARD_YES, MEDIUM_DISCARD_NO };
+
 /* One I/O of adjacent units. Belongs to the caller, stays in place until done() was called. */
 struct medium_io {
         medium_done_fn done;
         bool write;
+        bool discard; /* nothing is moved: what is in the units is not needed any more, and may be anything then */
         uint32_t units;
         uint64_t at;  /* the first */
         int buffer;   /* index of the registered buffer that holds memory, in the port's loop; -1: none */
-        void *memory; /* units * the medium's unit bytes; aligned to 512 */
+        void *memory; /* units * the medium's unit bytes; aligned to 512; of a discard: NULL */
 
         /* The medium's, until it has ended. */
         struct medium_io *next;
@@ -57,8 +61,8 @@ struct medium_ops {
         void (*port_close)(struct medium_port *port);
 
         /*
-         * Moves io->asked bytes from io->moved on; medium_transferred() tells how it went, and is never called
-         * before this has returned.
+         * Moves io->asked bytes from io->moved on, or discards them where the medium can; medium_transferred() tells
+         * how it went, and is never called before this has returned.
          */
         void (*transfer)(struct medium_port *port, struct medium_io *io);
 
@@ -80,13 +84,19 @@ struct medium {
         uint32_t unit;    /* bytes: a power of two from 512 to 4096 */
         uint64_t units;
         struct doubt *doubt; /* units that must not be written again (doubt.h); NULL: what has ended is over */
-        struct medium_counters reads, writes;
+        struct {
+                enum medium_discard wanted;
+                uint32_t most;  /* bytes of one transfer, a multiple of STORE_PAGE; 0: it cannot discard */
+                uint64_t grain; /* bytes: it does so by multiples of as many */
+                bool stale;     /* what it holds now is not needed and may take room */
+        } discard;
+        struct medium_counters reads, writes, discards;
         _Atomic unsigned ports; /* open ones */
 };
 
 #define MEDIUM_MIN_BYTES (1u << 20) /* the least size of a medium */
 
-/* I/Os of one kind (reads or writes) that are under way, and those that wait for a place among them. */
+/* I/Os of one kind (reads, writes, discards) that are under way, and those that wait for a place among them. */
 struct medium_lane {
         struct medium_io *head, *tail; /* queued; the tail means nothing while there is no head */
         unsigned under_way, most;
@@ -98,7 +108,7 @@ struct medium_lane {
 struct medium_port {
         struct medium *medium;
         struct loop *loop;
-        struct medium_lane reads, writes;
+        struct medium_lane reads, writes, discards;
 };
 
 /* Makes its units larger: a power of two, STORE_PAGE at most. No port is open yet. */

@@ -63,6 +63,7 @@ static void end(struct page_port *port)
         w->owner = NULL;
         w->bounce = NULL;
         owner->back = false;
+        page_discard_look(port);
 }
 
 static void on_written(struct medium_io *m, int result)

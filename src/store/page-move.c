@@ -31,6 +31,7 @@ static void end(struct page_port *port)
 {
         port->move.is_on = false;
         page_drain_disclaim(page_store_of_port(port));
+        page_discard_look(port);
 }
 
 static void submit(struct page_port *port, bool write, unsigned medium, uint64_t at, uint32_t units, uint32_t skip,

@@ -7,6 +7,7 @@
  *   page-read    reads them, unpacks them, sees that they are right
  *   page-back    writes packed pages that were kept in memory to a medium
  *   page-move    moves pages that lie between free units
+ *   page-discard tells the media what is free
  *
  * Pages that are packed or encrypted go through a bounce: memory of the port's, in which they lie as on the medium.
  * Others are moved between the medium and the caller's memory.
@@ -22,6 +23,9 @@
 
 /* Bounces of a port, registered with its ring: half for reads, half for writes. Each serves an I/O at a time. */
 #define BOUNCES 8u
+
+/* Between two looks for what is being discarded. */
+#define LOOK_NS UINT64_C(1000000)
 
 #define BOUNCE_BYTES ((size_t)BOUNCE_PAGES * STORE_PAGE)
 
@@ -47,6 +51,8 @@ void page_io_end(struct store_io *io, int result)
                 atomic_fetch_add_explicit(&c->pages, io->pages, memory_order_relaxed);
         if (io->write && (result == 0 || result == -ENOSPC))
                 page_move_look(p->port);
+        if (io->write)
+                page_discard_look(p->port);
         io->done(io, result);
 }
 
@@ -81,6 +87,19 @@ void page_io_go_on_later(struct store_io *io)
 
         p->op.done = on_go_on;
         loop_defer(p->port->base.loop, &p->op);
+}
+
+void page_io_no_room(struct store_io *io)
+{
+        struct page_io *p = page_io_of(io);
+        struct loop *loop = p->port->base.loop;
+
+        if (!page_discard_is_under_way(page_store_of_port(p->port))) {
+                page_io_end_later(io, -ENOSPC);
+                return;
+        }
+        p->op.done = on_go_on;
+        loop_timer(loop, &p->op, loop_now(loop) + LOOK_NS);
 }
 
 struct bounce *page_port_bounce(struct bounce_pool *pool)
@@ -208,12 +227,14 @@ int page_port_open(struct store *store, struct loop *loop, struct store_port **o
                 return -ENOMEM;
         port->base = (struct store_port){ .store = store, .loop = loop };
         port->buffer = -1;
+        page_discard_start(port);
         atomic_fetch_add_explicit(&s->ports, 1, memory_order_relaxed);
         r = set_up(port);
         if (r < 0) {
                 page_port_close(&port->base);
                 return r;
         }
+        page_discard_look(port);
         *out = &port->base;
         return 0;
 }
@@ -224,6 +245,7 @@ void page_port_close(struct store_port *base)
         struct page_store *s = page_store_of_port(port);
 
         page_move_stop(port);
+        page_discard_stop(port);
         for (unsigned i = 0; i < s->spread.n; i++)
                 medium_port_close(port->medium[i]);
         codec_work_free(port->codec);

@@ -8,6 +8,7 @@
 
 #include "store/codec.h"
 #include "store/medium.h"
+#include "store/page-discard.h"
 #include "store/page-move.h"
 #include "store/page-store-internal.h"
 #include "store/ram.h"
@@ -63,6 +64,7 @@ struct page_port {
         struct bounce_pool read_bounces, write_bounces; /* apart: no read waits for a write */
         struct page_back back;                          /* owner is NULL: nothing is written back */
         struct page_move move;
+        struct page_discarder discarder;
 };
 
 /* In store_io.private_, while it is under way. */
@@ -108,6 +110,12 @@ void page_io_end(struct store_io *io, int result);
 
 /* The same in the loop's next turn. Nothing is under way for it. */
 void page_io_end_later(struct store_io *io, int result);
+
+/*
+ * Nothing was found for a write that has been promised room: goes on when what is being discarded is free again, or
+ * ends it where nothing is.
+ */
+void page_io_no_room(struct store_io *io);
 
 /* Calls page_write_on() or page_read_on() in the loop's next turn. */
 void page_io_go_on_later(struct store_io *io);

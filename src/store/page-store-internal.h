@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "store/codec.h"
+#include "store/page-discard.h"
 #include "store/page-drain.h"
 #include "store/place.h"
 #include "store/spread.h"
@@ -43,6 +44,7 @@ struct page_store {
         uint64_t promised;    /* units for locations that are allocated, and not written yet */
         store_loc beyond;     /* no location from this one on was ever allocated */
         struct page_drain drain;
+        struct page_discard discard;
 
         struct page_counters reads, writes;
         _Atomic uint64_t mismatches; /* pages read that were not what was written */

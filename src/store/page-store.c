@@ -5,6 +5,7 @@
  *
  *   page-store   which locations are free, and which units of the media (spread)
  *   page-drain   which pages are moved, so that free units lie together (drain); page-move moves them
+ *   page-discard which free units are discarded, now and then
  *   page-back    writes packed pages back that were kept in memory (ram)
  *   page-port    moves pages, one port a worker
  *   medium-*     moves bytes
@@ -232,6 +233,9 @@ static void page_store_stats(struct store *store, struct store_stats *out)
                 .writes = count_of(&s->writes.ios),
                 .read_pages = count_of(&s->reads.pages),
                 .written_pages = count_of(&s->writes.pages),
+                .discarded_bytes = disk.discarded_bytes,
+                .discarding_bytes = disk.discarding_bytes,
+                .discard_errors = disk.discard_errors,
                 .moved_pages = count_of(&s->drain.pages),
                 .read_errors = count_of(&s->reads.errors),
                 .write_errors = count_of(&s->writes.errors),
@@ -380,6 +384,8 @@ static int set_up(struct page_store *s, const struct page_store_config *config, 
                 medium_coarsen(media[i].medium, s->unit);
                 r = spread_add(&s->spread, media[i].medium, media[i].weight);
         }
+        if (r == 0)
+                page_discard_init(s);
         s->per_page = STORE_PAGE / s->unit;
         /* What is in memory, or a word over and over, takes no units. */
         s->n = spread_units(&s->spread) * (s->packs && s->unit == STORE_PAGE ? 4 : 1);

@@ -90,7 +90,7 @@ static void write_plain(struct store_io *io)
                 end++;
         p->run = page_store_take(s, NULL, end - p->next, true, loop_now(p->port->base.loop), &p->part, &at);
         if (!p->run) {
-                page_io_end_later(io, -ENOSPC);
+                page_io_no_room(io);
                 return;
         }
         page_io_move(p, at, p->run * s->per_page, page_io_memory(io, p->next), io->buffer, on_plain_written);
@@ -216,7 +216,7 @@ static void write_bounce(struct store_io *io)
         struct bounce_part part;
 
         if (!page_port_find(p->port, p->bounce, true, &part)) {
-                page_io_end_later(io, -ENOSPC);
+                page_io_no_room(io);
                 return;
         }
         p->run = part.pages;

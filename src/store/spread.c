@@ -167,6 +167,17 @@ void spread_failed(struct spread *s, unsigned part, uint64_t at, uint32_t units,
         p->held_units += units;
 }
 
+void spread_discard(struct spread *s, unsigned part, uint32_t units)
+{
+        s->part[part].discarding += units;
+}
+
+void spread_discarded(struct spread *s, unsigned part, uint64_t at, uint32_t units)
+{
+        s->part[part].discarding -= units;
+        spread_free(s, part, at, units);
+}
+
 uint64_t spread_units(const struct spread *s)
 {
         uint64_t units = 0;
@@ -178,7 +189,7 @@ uint64_t spread_units(const struct spread *s)
 
 uint64_t spread_part_available(const struct spread_part *p)
 {
-        return unit_map_available(p->map) + p->held_units;
+        return unit_map_available(p->map) + p->held_units + p->discarding;
 }
 
 uint64_t spread_available(const struct spread *s)
@@ -207,5 +218,8 @@ void spread_stats(const struct spread *s, struct spread_stats *out)
                 if (map.longest * unit > out->longest_bytes)
                         out->longest_bytes = map.longest * unit;
                 out->written_bytes += atomic_load_explicit(&p->medium->writes.bytes, memory_order_relaxed);
+                out->discarded_bytes += atomic_load_explicit(&p->medium->discards.bytes, memory_order_relaxed);
+                out->discard_errors += atomic_load_explicit(&p->medium->discards.errors, memory_order_relaxed);
+                out->discarding_bytes += p->discarding * unit;
         }
 }

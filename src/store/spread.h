@@ -27,6 +27,7 @@ struct spread_part {
         unsigned weight;         /* from 1 to SPREAD_WEIGHT */
         int64_t credit;          /* units, times the sum of all weights */
         uint64_t doubtful_until; /* ns, CLOCK_MONOTONIC: a write to it has failed of late; 0: none */
+        uint64_t discarding;     /* units that are free, and cannot be had until their discard has ended */
         uint64_t retired;        /* units that were given back, and are in doubt: they stay taken */
 
         /* A ring, oldest first: so that who tries again gets others. */
@@ -53,6 +54,7 @@ struct spread_stats {
         uint64_t runs;          /* of free units: see struct unit_map_stats */
         uint64_t longest_bytes; /* of them; as exact as unit_map_stats has it */
         uint64_t written_bytes; /* to the media, since the start */
+        uint64_t discarded_bytes, discarding_bytes, discard_errors;
 };
 
 /* Frees what spread_add() made. */
@@ -74,7 +76,14 @@ void spread_free(struct spread *s, unsigned part, uint64_t at, uint32_t units);
  */
 void spread_failed(struct spread *s, unsigned part, uint64_t at, uint32_t units, uint64_t now);
 
-/* All units, and those that are free: those that are not preferred just now are. */
+/* Units that unit_map_take_idle() has taken of a medium are being discarded; they are not any more, and are free. */
+void spread_discard(struct spread *s, unsigned part, uint32_t units);
+void spread_discarded(struct spread *s, unsigned part, uint64_t at, uint32_t units);
+
+/*
+ * All units, and those that are free: those that are not preferred just now are, and so are those that are being
+ * discarded.
+ */
 uint64_t spread_units(const struct spread *s);
 uint64_t spread_available(const struct spread *s);
 uint64_t spread_part_available(const struct spread_part *p);

@@ -63,6 +63,9 @@ struct store_stats {
         uint64_t disk_free_longest_bytes; /* the longest run, rounded down by a quarter at most; 2048 units at most */
         uint64_t disk_free_runs;          /* that all that is free lies in */
         uint64_t disk_written_bytes;      /* to the media since the start; what failed is not counted */
+        uint64_t discarded_bytes;         /* of the media: told that nothing is kept there, since the start */
+        uint64_t discarding_bytes;        /* that is under way; it is free, and cannot be written meanwhile */
+        uint64_t discard_errors;          /* discards that failed, or were refused */
         uint64_t put_bytes;               /* of pages that were given to the store since, whatever has become of them */
         uint64_t ram_bytes;               /* in use by a RAM tier */
         uint64_t reads, writes;           /* I/Os */

@@ -5,7 +5,14 @@
  */
 #include "sys/loop-internal.h"
 
+#include <linux/falloc.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
+
+/* linux/blkdev.h of Linux 6.12: the range is in the SQE's addr and addr3. */
+#ifndef BLOCK_URING_CMD_DISCARD
+#define BLOCK_URING_CMD_DISCARD _IO(0x12, 0)
+#endif
 
 struct io_uring_sqe *loop_next_sqe(struct loop *loop)
 {
@@ -116,6 +123,27 @@ void loop_write_fixed(struct loop *loop, struct op *op, int file, unsigned buffe
         struct io_uring_sqe *sqe = arm(loop, op, KIND_PLAIN);
 
         io_uring_prep_write_fixed(sqe, file, buf, len, offset, (int)buffer);
+        io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
+        tag(sqe, op);
+}
+
+void loop_punch(struct loop *loop, struct op *op, int file, uint64_t offset, uint64_t len)
+{
+        struct io_uring_sqe *sqe = arm(loop, op, KIND_PLAIN);
+
+        io_uring_prep_fallocate(sqe, file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)len);
+        io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
+        tag(sqe, op);
+}
+
+void loop_discard(struct loop *loop, struct op *op, int file, uint64_t offset, uint64_t len)
+{
+        struct io_uring_sqe *sqe = arm(loop, op, KIND_PLAIN);
+
+        io_uring_prep_rw(IORING_OP_URING_CMD, sqe, file, NULL, 0, 0);
+        sqe->cmd_op = BLOCK_URING_CMD_DISCARD;
+        sqe->addr = offset;
+        sqe->addr3 = len;
         io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
         tag(sqe, op);
 }

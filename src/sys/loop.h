@@ -71,6 +71,14 @@ void loop_read_fixed(struct loop *loop, struct op *op, int file, unsigned buffer
 void loop_write_fixed(struct loop *loop, struct op *op, int file, unsigned buffer, const void *buf, unsigned len,
                       uint64_t offset);
 
+/*
+ * Tells that a range of a registered file needs not be kept: a hole in a regular file (fallocate(2)), a discard of a
+ * block device, whose range is in whole blocks of it. res is 0, or -EOPNOTSUPP, -ENOTTY or -EINVAL where there is no
+ * such thing; of devices Linux can do it since 6.12. The range may be read as anything until it was written again.
+ */
+void loop_punch(struct loop *loop, struct op *op, int file, uint64_t offset, uint64_t len);
+void loop_discard(struct loop *loop, struct op *op, int file, uint64_t offset, uint64_t len);
+
 /* Fires once at CLOCK_MONOTONIC time `at` (ns): res is 0; a cancelled one gets -ECANCELED. */
 void loop_timer(struct loop *loop, struct op *op, uint64_t at);
 

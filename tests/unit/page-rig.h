@@ -51,6 +51,9 @@ static inline const char *rig_path(unsigned i)
         return temp_path(name);
 }
 
+/* Of the media that are made. */
+static enum medium_discard rig_discard = MEDIUM_DISCARD_AUTO;
+
 /* A store on n files of that size in bytes each, in units of `unit` bytes, with weights of 1, 2, 3 and so on. */
 static inline struct store *rig_store_of(const struct page_store_config *config, unsigned n, uint64_t size,
                                          uint32_t unit)
@@ -61,7 +64,8 @@ static inline struct store *rig_store_of(const struct page_store_config *config,
 
         for (unsigned i = 0; i < n; i++) {
                 struct medium_file_config file = {
-                        .name = "t", .path = rig_path(i), .size = size, .unit = unit, .unlink_on_close = true
+                        .name = "t", .path = rig_path(i), .size = size, .unit = unit,
+                        .discard = rig_discard, .unlink_on_close = true
                 };
 
                 ck_assert_msg(medium_file_open(&file, &media[i].medium, &e) == 0, "%s", e.text);

@@ -9,62 +9,18 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/loop.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "loop-device.h"
 #include "medium-rig.h"
 
-#define LOOP_TRIES 16 /* another process may take the number that we were told is free */
-
 #define SAID_MOST 4096 /* bytes of what is logged */
-
-/* Attaches fd, in blocks of `block` bytes; fills in the device's name. Returns its descriptor or a negative errno. */
-static int attach(int fd, unsigned block, char *name, size_t len)
-{
-        struct loop_config config = { .fd = (unsigned)fd, .block_size = block, .info.lo_flags = LO_FLAGS_AUTOCLEAR };
-        int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC), device = -1, r = -errno;
-
-        for (int i = 0; control >= 0 && i < LOOP_TRIES; i++) {
-                int number = ioctl(control, LOOP_CTL_GET_FREE);
-
-                if (number < 0) {
-                        r = -errno;
-                        break;
-                }
-                snprintf(name, len, "/dev/loop%d", number);
-                device = open(name, O_RDWR | O_CLOEXEC);
-                if (device >= 0 && ioctl(device, LOOP_CONFIGURE, &config) == 0)
-                        break;
-                r = -errno;
-                if (device >= 0)
-                        close(device);
-                device = -1;
-                if (r != -EBUSY)
-                        break;
-        }
-        if (control >= 0)
-                close(control);
-        return device >= 0 ? device : r;
-}
-
-/* A loop device over a new file in the temporary directory. */
-static int attach_new(uint64_t size, unsigned block, char *name, size_t len)
-{
-        int fd = open(temp_path("backing"), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), device;
-
-        if (fd < 0 || ftruncate(fd, (off_t)size) < 0)
-                return -errno;
-        device = attach(fd, block, name, len);
-        close(fd);
-        return device;
-}
 
 /* Writes all units and reads them back, some by runs and some alone. */
 static void use(const struct medium_file_config *config, uint64_t bytes)
@@ -246,27 +202,6 @@ START_TEST(test_ramfs)
 }
 END_TEST
 
-/* Whether this machine lets us; says why not. */
-static bool can_run(void)
-{
-        char name[64];
-        int device;
-
-        if (geteuid() != 0) {
-                puts("needs root: loop devices, mounts");
-                return false;
-        }
-        temp_dir_make();
-        device = attach_new(MIB, 512, name, sizeof(name));
-        temp_dir_remove();
-        if (device < 0) {
-                printf("no loop device can be had: %s\n", strerror(-device));
-                return false;
-        }
-        close(device);
-        return true;
-}
-
 int main(void)
 {
         Suite *suite = suite_create("medium-device");
@@ -274,7 +209,7 @@ int main(void)
         SRunner *runner;
         int failed;
 
-        if (!can_run())
+        if (!loop_devices_can_be_had())
                 return 77;
         tcase_set_timeout(tc, 60);
         tcase_add_unchecked_fixture(tc, temp_dir_make, temp_dir_remove);

@@ -233,6 +233,109 @@ START_TEST(test_late_writes)
 }
 END_TEST
 
+/* Until so many bytes were discarded; check's timeout is the bound. */
+static void until_discarded(struct pages *p, uint64_t bytes)
+{
+        while (stats_of(p).discarded_bytes < bytes)
+                ck_assert_int_eq(loop_turn(p->loop), 0);
+}
+
+/* What the server's file takes. */
+static uint64_t taken(void)
+{
+        struct stat st;
+
+        ck_assert_int_eq(stat(temp_path("content"), &st), 0);
+        return (uint64_t)st.st_blocks * 512;
+}
+
+static void content_new(struct kit *kit, const char *delay)
+{
+        int fd = open(temp_path("content"), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+        ck_assert_int_eq(ftruncate(fd, 64 * MIB), 0);
+        close(fd);
+        kit_start(kit, "unix:s", "--filter=delay", "file", temp_path("content"), delay, NULL);
+}
+
+/* Freed space is trimmed, where that is wanted. _i: whether it is */
+START_TEST(test_trims)
+{
+        struct medium_nbd_config config;
+        struct pages p;
+        struct kit kit;
+
+        content_new(&kit, "delay-trim=0");
+        config = config_of(&kit, MINUTE);
+        config.size = 16 * MIB;
+        config.discard = _i ? MEDIUM_DISCARD_AUTO : MEDIUM_DISCARD_NO;
+        p = pages_on(&config, CODEC_NONE);
+        if (_i)
+                until_discarded(&p, 16 * MIB); /* what was there before */
+        pages_alloc(&p);
+        pages_fill(&p, 1);
+        pages_move(&p, true, 64);
+        ck_assert_uint_eq(p.failed, 0);
+        ck_assert_uint_ge(taken(), PAGES * PAGE);
+        store_unref(p.store, 0, PAGES);
+        if (_i)
+                until_discarded(&p, 16 * MIB + PAGES * PAGE);
+        ck_assert(_i ? taken() < MIB : taken() >= PAGES * PAGE);
+        ck_assert_uint_eq(stats_of(&p).disk_bytes + stats_of(&p).discard_errors, 0);
+        pages_alloc(&p);
+        pages_fill(&p, 2);
+        pages_move(&p, true, 64);
+        memset(p.memory, 0, PAGES * PAGE);
+        pages_move(&p, false, 64);
+        ck_assert_uint_eq(p.failed, 0);
+        pages_check(&p, 2);
+        pages_end(&p);
+        kit_end(&kit);
+}
+END_TEST
+
+/*
+ * A server that is lost while it trims may do so later still: what it was trimming is not used again, and what is
+ * written after that is right.
+ */
+START_TEST(test_late_trim)
+{
+        struct medium_nbd_config config;
+        uint64_t retired, written = 0;
+        struct pages p;
+        struct kit kit;
+        store_loc first;
+
+        log_catch();
+        content_new(&kit, "delay-trim=1");
+        config = config_of(&kit, MINUTE);
+        config.size = 16 * MIB;
+        p = pages_on(&config, CODEC_NONE);
+        pages_alloc(&p);
+        pages_fill(&p, 3);
+        pages_move(&p, true, 64);
+        while (!stats_of(&p).discarding_bytes)
+                ck_assert_int_eq(loop_turn(p.loop), 0);
+        kit_kill(&kit);
+        kit_run(&kit);
+        while (stats_of(&p).discarding_bytes)
+                ck_assert_int_eq(loop_turn(p.loop), 0);
+        retired = stats_of(&p).disk_retired_bytes;
+        ck_assert_uint_gt(retired, 0);
+        ck_assert_uint_le(retired, 4 * MIB);
+        ck_assert_uint_eq(stats_of(&p).disk_capacity_bytes, 16 * MIB - retired);
+        memset(p.memory, 0, PAGES * PAGE);
+        pages_move(&p, false, 64);
+        ck_assert_uint_eq(p.failed, 0);
+        pages_check(&p, 3);
+        while (store_alloc(p.store, 1, &first))
+                written++;
+        ck_assert_uint_eq(PAGES + written, (16 * MIB - retired) / PAGE);
+        pages_end(&p);
+        kit_end(&kit);
+}
+END_TEST
+
 static void refused(const struct medium_nbd_config *config, int code, const char *text)
 {
         struct medium *m = NULL;
@@ -298,6 +401,8 @@ int main(void)
         tcase_add_unchecked_fixture(tc, temp_dir_make, temp_dir_remove);
         tcase_add_loop_test(tc, test_pages, 0, 3);
         tcase_add_test(tc, test_late_writes);
+        tcase_add_loop_test(tc, test_trims, 0, 2);
+        tcase_add_test(tc, test_late_trim);
         tcase_add_test(tc, test_open);
         tcase_add_test(tc, test_uris);
         return unit_run("medium-nbd", tc);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "store/medium.h"
+#include "store/unit-map.h"
 #include "unit-run.h"
 
 #define SECOND UINT64_C(1000000000)
@@ -207,6 +208,53 @@ START_TEST(test_stats)
         ck_assert_uint_eq(st.runs, 2);
         ck_assert_uint_eq(st.written_bytes, 1024);
         spread_clear(&s);
+}
+END_TEST
+
+/* What is being discarded is free, and cannot be had before that has ended. */
+START_TEST(test_discards)
+{
+        struct spread s = spread_of(2, 2 * 4096);
+        struct spread_stats st;
+        uint64_t at, first, units;
+        uint32_t hand = 0, got;
+        unsigned part;
+
+        unit_map_stale_all(s.part[1].map);
+        ck_assert_uint_eq(unit_map_take_idle(s.part[1].map, 1, 1, &hand, &first), 0);
+        units = unit_map_take_idle(s.part[1].map, 1, 1, &hand, &first);
+        ck_assert_uint_eq(units, 4096);
+        spread_discard(&s, 1, (uint32_t)units);
+        ck_assert_uint_eq(spread_available(&s), 4 * 4096);
+        medium[0].discards.bytes = 300;
+        medium[1].discards.bytes = 7;
+        medium[1].discards.errors = 2;
+        spread_stats(&s, &st);
+        ck_assert_uint_eq(st.discarding_bytes, 4096 * 512);
+        ck_assert_uint_eq(st.discarded_bytes, 307);
+        ck_assert_uint_eq(st.discard_errors, 2);
+        ck_assert_uint_eq(st.used_bytes, 0);
+        for (units = 0; (got = spread_alloc(&s, 2048, 1, 0, &part, &at)); units += got)
+                ck_assert(part == 0 || at >= 4096);
+        ck_assert_uint_eq(units, 3 * 4096);
+        ck_assert_uint_eq(spread_available(&s), 4096);
+        spread_discarded(&s, 1, first, 4096);
+        spread_stats(&s, &st);
+        ck_assert_uint_eq(st.discarding_bytes, 0);
+        ck_assert_uint_eq(spread_available(&s), 4096);
+        ck_assert_uint_eq(spread_alloc(&s, 2048, 1, 0, &part, &at), 2048);
+        ck_assert(part == 1 && at < 4096);
+        spread_clear(&s);
+}
+END_TEST
+
+/* What counts as long is said in bytes. */
+START_TEST(test_long_runs)
+{
+        struct spread_stats st;
+        struct spread s;
+        uint64_t at;
+        unsigned part;
 
         memset(&s, 0, sizeof(s));
         medium[0] = (struct medium){ .unit = 4096, .units = 100 };
@@ -232,5 +280,7 @@ int main(void)
         tcase_add_test(tc, test_least);
         tcase_add_test(tc, test_most);
         tcase_add_test(tc, test_stats);
+        tcase_add_test(tc, test_discards);
+        tcase_add_test(tc, test_long_runs);
         return unit_run("spread", tc);
 }
