@@ -111,6 +111,9 @@ static struct json_object *store(struct server *s)
         put(o, "disk_free_runs", st.disk_free_runs);
         put(o, "disk_written_bytes", st.disk_written_bytes);
         put(o, "put_bytes", st.put_bytes);
+        put(o, "discarded_bytes", st.discarded_bytes);
+        put(o, "discarding_bytes", st.discarding_bytes);
+        put(o, "discard_errors", st.discard_errors);
         put(o, "moved_pages", st.moved_pages);
         put(o, "read_errors", st.read_errors);
         put(o, "write_errors", st.write_errors);

@@ -167,6 +167,19 @@ static int store_timeout(struct reading *r, struct config_store *s, const char *
         return 1;
 }
 
+static int discard_key(struct reading *r, struct config_store *s, const char *value, int line)
+{
+        bool is;
+
+        if (strcmp(value, "auto") == 0)
+                s->discard = MEDIUM_DISCARD_AUTO;
+        else if (yes_or_no(value, &is) == 0)
+                s->discard = is ? MEDIUM_DISCARD_YES : MEDIUM_DISCARD_NO;
+        else
+                return wrong(r, line, "discard is auto, yes or no", value);
+        return 1;
+}
+
 static int store_key(struct reading *r, const char *name, const char *key, const char *value, int line)
 {
         int mistakes = r->wrong;
@@ -180,6 +193,8 @@ static int store_key(struct reading *r, const char *name, const char *key, const
                 return size_parse(value, &s->size) == 0 ? 1 : wrong(r, line, "size is not a size (say 8G)", value);
         if (strcmp(key, "keep") == 0)
                 return yes_or_no(value, &s->keep) == 0 ? 1 : wrong(r, line, "keep is yes or no", value);
+        if (strcmp(key, "discard") == 0)
+                return discard_key(r, s, value, line);
         if (strcmp(key, "weight") == 0)
                 return number(value, 1, SPREAD_WEIGHT, &s->weight) == 0 ?
                                1 :
@@ -196,8 +211,8 @@ static int store_key(struct reading *r, const char *name, const char *key, const
                 return encrypt_key(r, value, line);
         if (strcmp(key, "on_full") != 0)
                 return wrong(r, line,
-                             "[store] has no such key (path, size, keep, weight, connections, timeout, codec, "
-                             "encrypt, on_full)",
+                             "[store] has no such key (path, size, keep, discard, weight, connections, timeout, "
+                             "codec, encrypt, on_full)",
                              key);
         if (strcmp(value, "wait") != 0 && strcmp(value, "grow") != 0)
                 return wrong(r, line, "on_full is wait or grow", value);

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "store/codec.h"
+#include "store/medium.h"
 
 struct error;
 
@@ -29,6 +30,7 @@ struct config_store {
         char *name, *path; /* the path may be the URI of an NBD server (medium_nbd_is_uri) */
         uint64_t size;     /* bytes; 0: not given: all of a device, CONFIG_FILE_BYTES for a file */
         bool keep;
+        enum medium_discard discard; /* of what is free */
         unsigned weight;      /* its share of what is written, against those of the others */
         unsigned connections; /* to an NBD server, of each worker */
         uint64_t timeout_ns;  /* of an NBD server */

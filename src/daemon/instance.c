@@ -51,9 +51,12 @@ static int watch_signals(struct instance *d, struct error *e)
 /* Opens the medium of one [store] section. */
 static int open_medium(const struct config_store *s, uint32_t unit, struct medium **out, struct error *e)
 {
-        struct medium_file_config file = {
-                .name = s->name, .path = s->path, .size = s->size, .unit = unit, .unlink_on_close = !s->keep
-        };
+        struct medium_file_config file = { .name = s->name,
+                                           .path = s->path,
+                                           .size = s->size,
+                                           .unit = unit,
+                                           .discard = s->discard,
+                                           .unlink_on_close = !s->keep };
         struct medium_nbd_config nbd = {
                 .name = s->name,
                 .uri = s->path,
@@ -61,6 +64,7 @@ static int open_medium(const struct config_store *s, uint32_t unit, struct mediu
                 .unit = unit,
                 .connections = s->connections,
                 .timeout_ns = s->timeout_ns,
+                .discard = s->discard,
         };
         struct stat st;
 

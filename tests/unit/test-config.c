@@ -88,6 +88,7 @@ START_TEST(test_defaults)
         ck_assert_str_ne(c.store[0].path, "");
         ck_assert_uint_eq(c.store[0].size, 0); /* not given */
         ck_assert(!c.store[0].keep && !c.grow_when_full);
+        ck_assert_int_eq(c.store[0].discard, MEDIUM_DISCARD_AUTO);
         ck_assert_uint_eq(c.class_.limit, 0);
         config_clear(&c);
         config_clear(&c);
@@ -113,6 +114,7 @@ START_TEST(test_all_keys)
                                    "path = /dev/disk/by-id/x y\n"
                                    "size = 1.5G\n"
                                    "keep = yes\n"
+                                   "discard = yes\n"
                                    "on_full = grow\n"
                                    "[class default]\n"
                                    "limit = 16M\n"
@@ -130,6 +132,7 @@ START_TEST(test_all_keys)
         ck_assert_str_eq(c.store[0].path, "/dev/disk/by-id/x y");
         ck_assert_uint_eq(c.store[0].size, GIB + GIB / 2);
         ck_assert(c.store[0].keep && c.grow_when_full);
+        ck_assert_int_eq(c.store[0].discard, MEDIUM_DISCARD_YES);
         ck_assert_uint_eq(c.class_.limit, 16 * MIB);
         ck_assert_uint_eq(c.class_.swap, MIB);
         config_clear(&c);
@@ -297,6 +300,7 @@ START_TEST(test_wrong)
         wrong_line("[store a]\nsize = big\n", 2, "size");
         wrong_line("[store a]\nsize = 99999999T\n", 2, "size");
         wrong_line("[store a]\nkeep = true\n", 2, "keep");
+        wrong_line("[store a]\ndiscard = no\ndiscard = auto\ndiscard = on\n", 4, "discard is auto, yes or no");
         wrong_line("[store a]\non_full = \n", 2, "wait or grow");
         wrong_line("[class default]\nswap = much\n", 2, "swap is not a size");
         wrong_line("[class default]\nswap = 1023K\n", 2, "least one, 1M");

@@ -27,7 +27,8 @@ START_TEST(test_full)
                            "\"store\":{\"ram_bytes\":null,\"disk_bytes\":1048576,\"disk_capacity_bytes\":4194304,"
                            "\"disk_free_long_bytes\":1572864,\"disk_free_longest_bytes\":1048576,"
                            "\"disk_free_runs\":12,\"disk_written_bytes\":2097152,\"put_bytes\":4194304,"
-                           "\"moved_pages\":77},"
+                           "\"moved_pages\":77,\"discarded_bytes\":8388608,\"discarding_bytes\":0,"
+                           "\"discard_errors\":2},"
                            "\"clients\":[{\"pid\":42,\"comm\":\"prog\",\"limit_bytes\":268435456,"
                            "\"resident_bytes\":0,\"peak_resident_bytes\":1024,\"stored_pages\":256,\"ram_bytes\":null,"
                            "\"evicted_pages\":7,\"written_pages\":6,\"clean_evictions\":9,\"prefetched_pages\":64,"
@@ -39,7 +40,7 @@ START_TEST(test_full)
         ck_assert_shows(text, "vmpagerd 1.2   tracker standby   probes -\n");
         ck_assert_shows(text, "disk 1M of 4M (25.0%)   ram -\n");
         ck_assert_shows(text, "free 3M (50.0% of it in runs of 64K and more)   runs 12   longest 1M\n");
-        ck_assert_shows(text, "written 2M for 4M of pages put (50.0%)   pages moved 77\n");
+        ck_assert_shows(text, "written 2M for 4M of pages put (50.0%)   pages moved 77   discarded 8M (2 failed)\n");
         ck_assert_shows(text, "\n42 prog\n");
         ck_assert_shows(text, "limit 256M  resident 0");
         ck_assert_shows(text, "stored 256 (1M)  in memory -  evicted 7  written 6\n");

@@ -122,7 +122,7 @@ static struct text micros(struct json_object *of, const char *name)
 /* How what is free lies, and how much was written for what was put; nothing of a daemon that does not say it. */
 static void print_space(FILE *to, struct json_object *store)
 {
-        uint64_t used, capacity, in_long, runs, written, put, moved;
+        uint64_t used, capacity, in_long, runs, written, put, moved, discarded, errors;
         char size[32];
 
         if (number(store, "disk_bytes", &used) && number(store, "disk_capacity_bytes", &capacity) &&
@@ -137,6 +137,10 @@ static void print_space(FILE *to, struct json_object *store)
                 return;
         if (number(store, "moved_pages", &moved))
                 fprintf(to, "   pages moved %" PRIu64, moved);
+        if (number(store, "discarded_bytes", &discarded) && discarded)
+                fprintf(to, "   discarded %s", bytes(store, "discarded_bytes").s);
+        if (number(store, "discard_errors", &errors) && errors)
+                fprintf(to, " (%" PRIu64 " failed)", errors);
         fputc('\n', to);
 }
 
