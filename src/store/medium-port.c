@@ -13,12 +13,17 @@
  *                             |        +-- short: the rest
  *                             +-- -EINTR at once; -EAGAIN, -ENOMEM, less than a unit after a pause
  *
- * issue() visits the fault points "store-read", "store-write" and "store-discard". Everything from issue() on goes
- * through the loop, also a made-up error, so done() never runs inside submit().
+ * issue() visits the fault points "store-read", "store-write" and "store-discard", with ".NAME" those of one medium's,
+ * and "store-io.NAME". Everything from issue() on goes through the loop, also a made-up error, so done() never runs
+ * inside submit().
+ *
+ * A lane knows its oldest I/O: where that has no end for long, what need not go to this medium goes elsewhere, and some
+ * time longer, since a medium that hung once does so again.
  */
 #include <assert.h>
 #include <errno.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,6 +45,10 @@
  */
 #define RETRY_NS   UINT64_C(1000000)
 #define RETRY_MOST 5000
+
+/* A medium that was slow counts as slow for so many times as long as the I/O has taken, and no longer than that. */
+#define SLOW_TIMES   8
+#define SLOW_MOST_NS UINT64_C(60000000000)
 
 static void issue(struct medium_io *io);
 
@@ -66,6 +75,19 @@ static void count(struct medium_counters *c, const struct medium_io *io, int res
                 atomic_fetch_add_explicit(&c->bytes, medium_io_bytes(io), memory_order_relaxed);
 }
 
+/* The I/O leaves its lane; how long it was there is remembered if it was long. */
+static void leave(struct medium_lane *lane, struct medium_io *io)
+{
+        uint64_t now = loop_now(io->port->loop), took = now - io->since;
+
+        DL_DELETE2(lane->oldest, io, older, newer);
+        if (took < MEDIUM_SLOW_NS)
+                return;
+        took = took < SLOW_MOST_NS / SLOW_TIMES ? took * SLOW_TIMES : SLOW_MOST_NS;
+        if (now + took > lane->slow_until)
+                lane->slow_until = now + took;
+}
+
 /* The I/O is over. The place it leaves goes to the queue first: done() may submit another one. */
 static void ended(struct medium_io *io, int result)
 {
@@ -74,6 +96,7 @@ static void ended(struct medium_io *io, int result)
         struct medium_io *next = lane->head;
 
         count(lane->counters, io, result);
+        leave(lane, io);
         lane->under_way--;
         if (next) {
                 LL_DELETE(lane->head, next);
@@ -155,14 +178,27 @@ static void make_up(struct medium_io *io, int result)
         loop_defer(io->port->loop, &io->op);
 }
 
-/* Starts the next transfer, as the fault point has it. */
+/* Visits the fault points of an I/O, and so many that all are counted. */
+static struct faultpoint_hit visit(const struct medium_io *io)
+{
+        const struct medium_lane *lane = lane_of(io->port, io);
+        struct faultpoint_hit hit[] = { faultpoint_visit(lane->faultpoint), faultpoint_visit(lane->own_faultpoint),
+                                        faultpoint_visit(io->port->faultpoint) };
+
+        for (unsigned i = 0; i < sizeof(hit) / sizeof(*hit); i++)
+                if (hit[i].action != FAULTPOINT_NONE)
+                        return hit[i];
+        return hit[0];
+}
+
+/* Starts the next transfer, as the fault points have it. */
 static void issue(struct medium_io *io)
 {
         struct loop *loop = io->port->loop;
         int64_t unit = io->port->medium->unit;
         uint64_t left = medium_io_bytes(io) - io->moved;
         uint32_t most = io->discard ? io->port->medium->discard.most : TRANSFER_MOST;
-        struct faultpoint_hit hit = faultpoint_visit(lane_of(io->port, io)->faultpoint);
+        struct faultpoint_hit hit = visit(io);
 
         io->asked = left < most ? (uint32_t)left : most;
         switch (hit.action) {
@@ -181,6 +217,9 @@ static void issue(struct medium_io *io)
                 io->op.done = on_delayed;
                 loop_timer(loop, &io->op, loop_now(loop) + (uint64_t)hit.value);
                 return;
+        case FAULTPOINT_HANG:
+                issue_again(io, true);
+                return;
         case FAULTPOINT_NONE:
         case FAULTPOINT_KILL:
                 break;
@@ -198,6 +237,8 @@ void medium_submit(struct medium_port *port, struct medium_io *io)
         assert(!io->discard || m->discard.most);
         io->port = port;
         io->next = NULL;
+        io->since = loop_now(port->loop);
+        DL_APPEND2(lane->oldest, io, older, newer);
         if (lane->under_way < lane->most) {
                 start(port, io);
                 return;
@@ -209,6 +250,21 @@ void medium_submit(struct medium_port *port, struct medium_io *io)
         lane->tail = io;
 }
 
+bool medium_port_is_slow(const struct medium_port *port, uint64_t now, uint64_t *when)
+{
+        const struct medium_lane *lane = &port->writes;
+
+        *when = lane->oldest ? lane->oldest->since + MEDIUM_SLOW_NS : UINT64_MAX;
+        return now < lane->slow_until || now >= *when;
+}
+
+static void set_up_lane(struct medium_lane *lane, const struct medium *m, unsigned most, const char *faultpoint,
+                        struct medium_counters *counters)
+{
+        *lane = (struct medium_lane){ .most = most, .faultpoint = faultpoint, .counters = counters };
+        snprintf(lane->own_faultpoint, sizeof(lane->own_faultpoint), "%s.%s", faultpoint, m->name);
+}
+
 int medium_port_open(struct medium *m, struct loop *loop, struct medium_port **out)
 {
         struct medium_port *port;
@@ -218,10 +274,10 @@ int medium_port_open(struct medium *m, struct loop *loop, struct medium_port **o
                 return r;
         port->medium = m;
         port->loop = loop;
-        port->reads = (struct medium_lane){ .most = READS_MOST, .faultpoint = "store-read", .counters = &m->reads };
-        port->writes = (struct medium_lane){ .most = WRITES_MOST, .faultpoint = "store-write", .counters = &m->writes };
-        port->discards =
-                (struct medium_lane){ .most = DISCARDS_MOST, .faultpoint = "store-discard", .counters = &m->discards };
+        set_up_lane(&port->reads, m, READS_MOST, "store-read", &m->reads);
+        set_up_lane(&port->writes, m, WRITES_MOST, "store-write", &m->writes);
+        set_up_lane(&port->discards, m, DISCARDS_MOST, "store-discard", &m->discards);
+        snprintf(port->faultpoint, sizeof(port->faultpoint), "store-io.%s", m->name);
         atomic_fetch_add_explicit(&m->ports, 1, memory_order_relaxed);
         *out = port;
         return 0;

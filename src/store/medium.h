@@ -41,13 +41,15 @@ struct medium_io {
         void *memory; /* units * the medium's unit bytes; aligned to 512; of a discard: NULL */
 
         /* The medium's, until it has ended. */
-        struct medium_io *next;
+        struct medium_io *next;          /* in the queue */
+        struct medium_io *older, *newer; /* of its lane */
+        uint64_t since;                  /* ns: when it was submitted */
         struct medium_port *port;
         struct op op;
-        uint64_t moved;                          /* bytes, whole units */
-        uint32_t asked;                          /* bytes of the transfer under way */
-        int made_up;                             /* result from a fault point */
-        unsigned retries;                        /* since the last progress */
+        uint64_t moved;                           /* bytes, whole units */
+        uint32_t asked;                           /* bytes of the transfer under way */
+        int made_up;                              /* result from a fault point */
+        unsigned retries;                         /* since the last progress */
         _Alignas(16) unsigned char private_[128]; /* the kind's, during a transfer */
 };
 
@@ -96,11 +98,19 @@ struct medium {
 
 #define MEDIUM_MIN_BYTES (1u << 20) /* the least size of a medium */
 
+/* An I/O that takes as long is slow, and so is its medium: nobody waits for it who need not. */
+#define MEDIUM_SLOW_NS UINT64_C(250000000)
+
+#define MEDIUM_POINT_MOST 80 /* bytes of a fault point's name */
+
 /* I/Os of one kind (reads, writes, discards) that are under way, and those that wait for a place among them. */
 struct medium_lane {
         struct medium_io *head, *tail; /* queued; the tail means nothing while there is no head */
+        struct medium_io *oldest;      /* of all, queued or under way: utlist, DL */
+        uint64_t slow_until;           /* ns: one of them was slow; 0: none */
         unsigned under_way, most;
         const char *faultpoint;
+        char own_faultpoint[MEDIUM_POINT_MOST]; /* of this medium's alone */
         struct medium_counters *counters;
 };
 
@@ -109,6 +119,7 @@ struct medium_port {
         struct medium *medium;
         struct loop *loop;
         struct medium_lane reads, writes, discards;
+        char faultpoint[MEDIUM_POINT_MOST]; /* of all I/O of this medium's */
 };
 
 /* Makes its units larger: a power of two, STORE_PAGE at most. No port is open yet. */
@@ -120,6 +131,13 @@ void medium_port_close(struct medium_port *port); /* NULL: nothing */
 
 /* Starts an I/O; done() is always called, never before this returns. */
 void medium_submit(struct medium_port *port, struct medium_io *io);
+
+/*
+ * Whether writes through this port are slow at the time `now` (ns): one has taken MEDIUM_SLOW_NS and has not ended, or
+ * one has that did end, and since then no more than some times as long has gone by. *when, if it is not: the time at
+ * which it is if no write ends until then; UINT64_MAX: none is under way.
+ */
+bool medium_port_is_slow(const struct medium_port *port, uint64_t now, uint64_t *when);
 
 /* For a kind of medium: the transfer has moved res bytes, or failed with the negative errno res. */
 void medium_transferred(struct medium_io *io, int res);

@@ -72,8 +72,8 @@ static int parse_action(char *text, struct faultpoint_hit *hit)
 
         if (argument)
                 *argument++ = '\0';
-        if (strcmp(text, "kill") == 0) {
-                hit->action = FAULTPOINT_KILL;
+        if (strcmp(text, "kill") == 0 || strcmp(text, "hang") == 0) {
+                hit->action = *text == 'k' ? FAULTPOINT_KILL : FAULTPOINT_HANG;
                 return argument ? -EINVAL : 0;
         }
         if (!argument)
@@ -159,9 +159,10 @@ int faultpoint_set(const char *text, struct error *e)
                 if (r < 0) {
                         free_points(list, n);
                         return r == -ENOMEM ? error_sys(e, r, "fault points") :
-                                              error_set(e, r, "\"%.*s\" is no fault point: write name=action"
-                                                              "[:argument][@skip][xtimes], with errno:NAME, "
-                                                              "delay:TIME, short:BYTES or kill",
+                                              error_set(e, r,
+                                                        "\"%.*s\" is no fault point: write name=action"
+                                                        "[:argument][@skip][xtimes], with errno:NAME, "
+                                                        "delay:TIME, short:BYTES, hang or kill",
                                                         (int)(len < 200 ? len : 200), text);
                 }
                 n++;

@@ -9,12 +9,20 @@
  *
  *     name=action[:argument][@skip][xtimes][,name=...]
  *
- * with the actions `errno:EIO` (the place fails with that error), `delay:50ms` (it takes that much
- * longer), `short:N` (an I/O transfers N bytes only) and `kill` (SIGKILL to the daemon itself); the first `skip`
- * visits pass, then the action is taken `times` times (without it: every time). The daemon reads the text from
- * VMPAGER_FAULTPOINTS at start. Without any set, a visit is one relaxed load.
+ * with the actions `errno:EIO` (the place fails with that error), `delay:50ms` (it takes that much longer), `short:N`
+ * (an I/O transfers N bytes only), `hang` (it takes until the point is set no more: the caller visits it again and
+ * again) and `kill` (SIGKILL to the daemon itself); the first `skip` visits pass, then the action is taken `times`
+ * times (without it: every time). The daemon reads the text from VMPAGER_FAULTPOINTS at start. Without any set, a visit
+ * is one relaxed load.
  */
-enum faultpoint_action { FAULTPOINT_NONE, FAULTPOINT_ERRNO, FAULTPOINT_DELAY, FAULTPOINT_SHORT, FAULTPOINT_KILL };
+enum faultpoint_action {
+        FAULTPOINT_NONE,
+        FAULTPOINT_ERRNO,
+        FAULTPOINT_DELAY,
+        FAULTPOINT_SHORT,
+        FAULTPOINT_HANG,
+        FAULTPOINT_KILL,
+};
 
 struct faultpoint_hit {
         enum faultpoint_action action;

@@ -88,6 +88,7 @@ START_TEST(test_refused)
                 "a",           "=errno:EIO",  "a=",          "a=errno",      "a=errno:",     "a=errno:EWHAT",
                 "a=errno:5",
                 "a=delay:50",  "a=delay:",    "a=short:-1",  "a=short:many", "a=kill:9",     "a=explode",     "a=none",
+                "a=hang:1s",
                 "a=errno:EIO@", "a=errno:EIOx", "a=errno:EIOx0", "a=errno:EIO@-1", "a=errno:EIO@1x", "a=errno:EIOx1@1",
                 "a=errno:EIO,", ",",           "b=errno:EIO,a", "a=short:99999999999999999999",
                 "a=short:9223372036854775808",
@@ -109,6 +110,16 @@ START_TEST(test_refused)
                 expect("b", FAULTPOINT_NONE, 0);
         }
         ck_assert_int_eq(faultpoint_set("a", NULL), -EINVAL);
+}
+END_TEST
+
+START_TEST(test_hang)
+{
+        set("a=hang@1x2");
+        ck_assert_int_eq(faultpoint_visit("a").action, FAULTPOINT_NONE);
+        ck_assert_int_eq(faultpoint_visit("a").action, FAULTPOINT_HANG);
+        ck_assert_int_eq(faultpoint_visit("a").action, FAULTPOINT_HANG);
+        ck_assert_int_eq(faultpoint_visit("a").action, FAULTPOINT_NONE);
 }
 END_TEST
 
@@ -159,6 +170,7 @@ int main(void)
         tcase_add_test(tc, test_counts);
         tcase_add_test(tc, test_same_name);
         tcase_add_test(tc, test_refused);
+        tcase_add_test(tc, test_hang);
         tcase_add_test_raise_signal(tc, test_kill, SIGKILL);
         tcase_add_test(tc, test_threads);
         suite_add_tcase(suite, tc);
