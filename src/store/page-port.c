@@ -4,6 +4,7 @@
  * another. Mostly there is one: what was allocated together was written together.
  *
  *   page-write   packs pages, finds room for them, writes them
+ *   page-turn    has a write wait for its medium, or go to another
  *   page-read    reads them, unpacks them, sees that they are right
  *   page-back    writes packed pages that were kept in memory to a medium
  *   page-move    moves pages that lie between free units
@@ -19,15 +20,8 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#include <utlist.h>
-
-/* Bounces of a port, registered with its ring: half for reads, half for writes. Each serves an I/O at a time. */
-#define BOUNCES 8u
-
 /* Between two looks for what is being discarded. */
 #define LOOK_NS UINT64_C(1000000)
-
-#define BOUNCE_BYTES ((size_t)BOUNCE_PAGES * STORE_PAGE)
 
 static void go_on(struct store_io *io)
 {
@@ -102,57 +96,6 @@ void page_io_no_room(struct store_io *io)
         loop_timer(loop, &p->op, loop_now(loop) + LOOK_NS);
 }
 
-struct bounce *page_port_bounce(struct bounce_pool *pool)
-{
-        struct bounce *b = pool->free;
-
-        if (!b)
-                return NULL;
-        pool->free = b->next;
-        b->n = b->sent = b->units = 0;
-        return b;
-}
-
-void page_port_bounce_free(struct bounce *b)
-{
-        struct bounce_pool *pool = b->pool;
-        struct page_io *next = pool->waiting;
-
-        b->next = pool->free;
-        pool->free = b;
-        if (!next)
-                return;
-        pool->waiting = next->next_waiting;
-        next->bounce = page_port_bounce(pool);
-        page_io_go_on_later(store_io_of(next));
-}
-
-bool page_io_take_bounce(struct page_io *p)
-{
-        struct page_port *port = p->port;
-        struct bounce_pool *pool = store_io_of(p)->write ? &port->write_bounces : &port->read_bounces;
-
-        p->bounce = page_port_bounce(pool);
-        if (p->bounce)
-                return true;
-        p->next_waiting = NULL;
-        if (pool->waiting)
-                pool->last_waiting->next_waiting = p;
-        else
-                pool->waiting = p;
-        pool->last_waiting = p;
-        return false;
-}
-
-void page_io_put_bounce(struct page_io *p)
-{
-        struct bounce *b = p->bounce;
-
-        p->bounce = NULL;
-        if (b)
-                page_port_bounce_free(b);
-}
-
 void page_io_move(struct page_io *p, uint64_t at, uint32_t units, void *memory, int buffer, medium_done_fn done)
 {
         p->medium = (struct medium_io){
@@ -186,27 +129,21 @@ void page_port_submit(struct store_port *base, struct store_io *io)
 static int make_memory(struct page_port *port, unsigned bounces)
 {
         port->memory_bytes = bounces * BOUNCE_BYTES + PAGE_MOVE_BYTES;
-        port->bounces = calloc(BOUNCES, sizeof(*port->bounces));
         port->memory = mmap(NULL, port->memory_bytes, PROT_READ | PROT_WRITE,
                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (port->memory == MAP_FAILED)
                 port->memory = NULL;
-        if (!port->bounces || !port->memory)
+        if (!port->memory)
                 return -ENOMEM;
         port->buffer = loop_register_buffer(port->base.loop, port->memory, port->memory_bytes);
-        for (unsigned i = 0; i < bounces; i++) {
-                port->bounces[i].memory = port->memory + i * BOUNCE_BYTES;
-                port->bounces[i].pool = i % 2 ? &port->read_bounces : &port->write_bounces;
-                LL_PREPEND(port->bounces[i].pool->free, &port->bounces[i]);
-        }
         port->move.memory = port->memory + bounces * BOUNCE_BYTES;
-        return 0;
+        return bounces ? page_bounces_new(port, port->memory) : 0;
 }
 
 static int set_up(struct page_port *port)
 {
         struct page_store *s = page_store_of_port(port);
-        int r = make_memory(port, s->packs ? BOUNCES : 0);
+        int r = make_memory(port, s->packs ? page_bounces_for(s->spread.n) : 0);
 
         if (r == 0 && s->packs)
                 r = codec_work_new(&port->codec);
@@ -245,6 +182,7 @@ void page_port_close(struct store_port *base)
         struct page_store *s = page_store_of_port(port);
 
         page_move_stop(port);
+        page_turn_stop(port);
         page_discard_stop(port);
         for (unsigned i = 0; i < s->spread.n; i++)
                 medium_port_close(port->medium[i]);
@@ -254,7 +192,7 @@ void page_port_close(struct store_port *base)
                 loop_unregister_buffer(base->loop, port->buffer);
         if (port->memory)
                 munmap(port->memory, port->memory_bytes);
-        free(port->bounces);
+        page_bounces_free(port);
         atomic_fetch_sub_explicit(&s->ports, 1, memory_order_relaxed);
         free(port);
 }

@@ -8,48 +8,25 @@
 
 #include "store/codec.h"
 #include "store/medium.h"
+#include "store/page-bounce.h"
 #include "store/page-discard.h"
 #include "store/page-move.h"
 #include "store/page-store-internal.h"
+#include "store/page-turn.h"
 #include "store/ram.h"
 #include "store/seal.h"
-
-#define BOUNCE_PAGES 64u
-
-/* A page in a bounce. */
-struct bounce_page {
-        uint32_t page; /* of the I/O */
-        uint8_t units;
-        struct place place; /* of a write: `at` and `medium` follow when units were found */
-        struct seal seal;   /* of a write */
-};
-
-/* Memory on the way between pages as they are and what the medium has of them. */
-struct bounce {
-        struct bounce *next;
-        struct bounce_pool *pool;
-        char *memory;   /* BOUNCE_PAGES pages */
-        uint32_t n;     /* pages that are in it, one behind another, each in whole units */
-        uint32_t units; /* of all of them */
-        uint32_t sent;  /* of a write: how many of them were written */
-        struct bounce_page v[BOUNCE_PAGES];
-};
-
-/* Bounces that are free, and the I/Os that wait for one, in order; the last means nothing without a first. */
-struct bounce_pool {
-        struct bounce *free;
-        struct page_io *waiting, *last_waiting;
-};
 
 /* Packed pages of an owner that are being written back. */
 struct page_back {
         struct medium_io medium;
-        struct store_owner *owner;
+        struct page_port *port;
+        struct store_owner *owner; /* NULL: nothing is written back */
+        uint64_t since;            /* ns: when it has begun */
+        uint64_t bytes;            /* of memory that they take */
         struct bounce *bounce;
         struct ram_old old[BOUNCE_PAGES]; /* of the pages in the bounce */
         uint32_t run;                     /* of them: under way */
         unsigned part;
-        uint64_t again_at; /* ns: not before; it has failed */
 };
 
 struct page_port {
@@ -60,9 +37,10 @@ struct page_port {
         char *memory; /* of bounces, and of pages on the move */
         size_t memory_bytes;
         int buffer; /* index of the registered buffer that it is, -1: not registered */
-        struct bounce *bounces;
-        struct bounce_pool read_bounces, write_bounces; /* apart: no read waits for a write */
-        struct page_back back;                          /* owner is NULL: nothing is written back */
+        struct page_bounces bounces;
+        struct page_turns turns;
+        struct page_back back[SPREAD_MOST]; /* one at a time, or another beside those that hang */
+        uint64_t back_after;                /* ns: none begins before; one has failed */
         struct page_move move;
         struct page_discarder discarder;
 };
@@ -120,19 +98,8 @@ void page_io_no_room(struct store_io *io);
 /* Calls page_write_on() or page_read_on() in the loop's next turn. */
 void page_io_go_on_later(struct store_io *io);
 
-/*
- * Takes a bounce. False: there is none, and the I/O goes on (page_write_on(), page_read_on()) when there is; that waits
- * for I/Os that are under way. page_io_put_bounce() gives it back, if it has one.
- */
-bool page_io_take_bounce(struct page_io *p);
-void page_io_put_bounce(struct page_io *p);
-
 /* Starts an I/O of the medium between `memory` and unit `at` of medium p->part. */
 void page_io_move(struct page_io *p, uint64_t at, uint32_t units, void *memory, int buffer, medium_done_fn done);
-
-/* Takes a bounce, if there is a free one, and gives it back. */
-struct bounce *page_port_bounce(struct bounce_pool *pool);
-void page_port_bounce_free(struct bounce *b);
 
 /* What a page of an owner is sealed with and padded to, at the end of what is in a bounce. 0 or a negative errno. */
 int page_port_add(struct page_port *port, struct bounce *b, const struct store_owner *owner, store_loc loc,
@@ -149,11 +116,15 @@ struct bounce_part {
 
 /*
  * Finds room for what is in the bounce and was not sent: for as many of its pages as go in one piece, which are in
- * *part then, and know their places. `promised`: as page_store_take(). False: not even for one.
+ * *part then, and know their places. It was promised to the locations of the write io; NULL: it was not, and is what is
+ * free beyond that. False: not even for one; part->medium is as spread_take() has it.
  */
-bool page_port_find(struct page_port *port, struct bounce *b, bool promised, struct bounce_part *part);
+bool page_port_find(struct page_port *port, const struct store_io *io, struct bounce *b, struct bounce_part *part);
 
-/* Writes some of the oldest packed pages of the owner back, unless others are being written back by the port. */
+/*
+ * Writes some of the oldest packed pages of the owner back, unless others are being written back by the port, and that
+ * does not hang.
+ */
 void page_back_start(struct page_port *port, struct store_owner *owner);
 
 /* The same, if they take almost as much memory as they may. */

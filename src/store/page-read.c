@@ -138,6 +138,7 @@ static void read_packed(struct store_io *io, const struct place *place, uint32_t
         if (!p->bounce && !page_io_take_bounce(p))
                 return;
         b = p->bounce;
+        assert(b->part == p->part); /* pages move, but not to another medium */
         for (b->n = 0; b->n < p->run; b->n++)
                 b->v[b->n] =
                         (struct bounce_page){ .page = p->next + b->n,

@@ -58,7 +58,7 @@ struct store_owner {
         uint32_t key;          /* where sealed */
         struct ram_owner *ram; /* NULL: nothing stays in memory */
         uint64_t ram_limit;    /* bytes */
-        bool back;             /* some of it is being written back */
+        unsigned back;         /* how many times some of it is being written back */
 };
 
 /* Units of a medium that a place takes. */
@@ -75,10 +75,10 @@ static inline struct page_store *page_store_of(struct store *store)
 /*
  * For a port: adjacent units for up to n pages, units[i] for page i (NULL: as many as a page has): out of what was
  * promised to their locations, or of what is free beyond all promises. Returns for how many pages, from the first on;
- * 0: not even for one.
+ * 0: not even for one, and *medium is as spread_take() has it.
  */
 uint32_t page_store_take(struct page_store *s, const uint8_t *units, uint32_t n, bool promised, uint64_t now,
-                         unsigned *medium, uint64_t *at);
+                         const struct spread_view *view, unsigned *medium, uint64_t *at);
 
 /*
  * Gives back what page_store_take() gave for n pages (0 if they were not promised), `units` in all: a write of it has

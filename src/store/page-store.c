@@ -128,22 +128,23 @@ static uint32_t fitting(const struct page_store *s, const uint8_t *units, uint32
 }
 
 uint32_t page_store_take(struct page_store *s, const uint8_t *units, uint32_t n, bool promised, uint64_t now,
-                         unsigned *medium, uint64_t *at)
+                         const struct spread_view *view, unsigned *medium, uint64_t *at)
 {
         uint32_t all = 0, least = units ? units[0] : s->per_page, got, pages = 0, taken;
 
+        *medium = SPREAD_MOST;
         for (uint32_t i = 0; i < n; i++)
                 all += units ? units[i] : s->per_page;
         pthread_mutex_lock(&s->lock);
         if (!promised && spread_available(&s->spread) < s->promised + all)
                 page_drain_end(s);
         if (promised || spread_available(&s->spread) >= s->promised + all) {
-                got = spread_alloc(&s->spread, all, least, now, medium, at);
+                got = spread_take(&s->spread, all, least, now, view, medium, at);
                 pages = fitting(s, units, n, got, &taken);
                 if (taken < got)
                         spread_free(&s->spread, *medium, *at + taken, got - taken);
                 s->promised -= promised ? (uint64_t)pages * s->per_page : 0;
-                if (promised && !pages)
+                if (promised && *medium == SPREAD_MOST)
                         page_drain_urge(s);
                 else
                         page_drain_allow(s, taken);
@@ -248,6 +249,32 @@ static bool page_store_same(struct store *store, store_loc loc, const void *page
         return checksums_check(page_store_of(store)->sums, loc, page, 1) == 1;
 }
 
+static unsigned page_store_parts(const struct store *store)
+{
+        return ((const struct page_store *)store)->spread.n;
+}
+
+static unsigned part_of(const struct page_store *s, const struct place *p)
+{
+        return p->kind == PLACE_MEDIUM ? p->medium : s->spread.n;
+}
+
+static uint32_t page_store_part(struct store *store, store_loc loc, uint32_t n, unsigned *part)
+{
+        struct page_store *s = page_store_of(store);
+        uint32_t i = 0;
+
+        *part = 0;
+        if (s->spread.n == 1)
+                return n;
+        pthread_mutex_lock(&s->lock);
+        *part = part_of(s, &s->place[loc]);
+        while (i < n && part_of(s, &s->place[loc + i]) == *part)
+                i++;
+        pthread_mutex_unlock(&s->lock);
+        return i;
+}
+
 static int page_store_owner_new(struct store *store, const struct store_owner_config *config, struct store_owner **out)
 {
         struct page_store *s = page_store_of(store);
@@ -302,7 +329,7 @@ static uint64_t page_store_owner_ram(struct store *store, struct store_owner *o)
 static bool page_store_owner_busy(struct store *store, struct store_owner *o)
 {
         (void)store;
-        return o->back;
+        return o->back > 0;
 }
 
 /* Memory for a table that is touched where it is used: of a large store much may never be. The daemon's is locked. */
@@ -358,6 +385,8 @@ static const struct store_ops page_store_ops = {
         .port_tidy = page_port_tidy,
         .stats = page_store_stats,
         .same = page_store_same,
+        .parts = page_store_parts,
+        .part = page_store_part,
         .owner_new = page_store_owner_new,
         .owner_free = page_store_owner_free,
         .owner_limit = page_store_owner_limit,

@@ -57,6 +57,7 @@ static void on_plain_written(struct medium_io *m, int result)
         struct store_io *io = store_io_of(p);
         struct place place = { .bytes = STORE_PAGE, .kind = PLACE_MEDIUM, .medium = (uint8_t)p->part };
 
+        page_turn_end(p->port, io, false, p->part);
         if (result < 0) {
                 page_store_give_back(s, p->run, loop_now(p->port->base.loop), p->part, m->at, m->units);
                 page_io_end(io, result);
@@ -77,8 +78,9 @@ static void write_plain(struct store_io *io)
 {
         struct page_io *p = page_io_of(io);
         struct page_store *s = page_store_of_port(p->port);
+        struct spread_view view;
         uint32_t end;
-        uint64_t at, word;
+        uint64_t at, word, now = loop_now(p->port->base.loop);
 
         while (p->next < io->pages && settle_filled(io, p->next))
                 p->next++;
@@ -88,11 +90,16 @@ static void write_plain(struct store_io *io)
         }
         for (end = p->next + 1; end < io->pages && !codec_filled(page_io_memory(io, end), &word);)
                 end++;
-        p->run = page_store_take(s, NULL, end - p->next, true, loop_now(p->port->base.loop), &p->part, &at);
+        view = page_turn_view(p->port, io, false);
+        p->run = page_store_take(s, NULL, end - p->next, true, now, &view, &p->part, &at);
         if (!p->run) {
-                page_io_no_room(io);
+                if (p->part == SPREAD_MOST)
+                        page_io_no_room(io);
+                else
+                        page_turn_wait(p, p->part);
                 return;
         }
+        page_turn_begin(p->port, io, false, p->part);
         page_io_move(p, at, p->run * s->per_page, page_io_memory(io, p->next), io->buffer, on_plain_written);
         if (p->run >= PUSH)
                 loop_push(p->port->base.loop);
@@ -173,6 +180,7 @@ static void on_packed_written(struct medium_io *m, int result)
         struct store_io *io = store_io_of(p);
         struct bounce *b = p->bounce;
 
+        page_turn_end(p->port, io, true, p->part);
         if (result < 0) {
                 page_store_give_back(s, p->run, loop_now(p->port->base.loop), p->part, m->at, m->units);
                 page_io_end(io, result);
@@ -189,9 +197,10 @@ static void on_packed_written(struct medium_io *m, int result)
                 page_io_end(io, 0);
 }
 
-bool page_port_find(struct page_port *port, struct bounce *b, bool promised, struct bounce_part *part)
+bool page_port_find(struct page_port *port, const struct store_io *io, struct bounce *b, struct bounce_part *part)
 {
         struct page_store *s = page_store_of_port(port);
+        struct spread_view view = page_turn_view(port, io, true);
         uint64_t now = loop_now(port->base.loop);
         uint8_t units[BOUNCE_PAGES];
         uint32_t skip = 0, n = b->n - b->sent;
@@ -201,7 +210,7 @@ bool page_port_find(struct page_port *port, struct bounce *b, bool promised, str
         for (uint32_t i = 0; i < n; i++)
                 units[i] = b->v[b->sent + i].units;
         *part = (struct bounce_part){ .memory = b->memory + (size_t)skip * s->unit };
-        part->pages = page_store_take(s, units, n, promised, now, &part->medium, &part->at);
+        part->pages = page_store_take(s, units, n, io != NULL, now, &view, &part->medium, &part->at);
         for (uint32_t i = b->sent; i < b->sent + part->pages; i++) {
                 b->v[i].place.at = part->at + part->units;
                 b->v[i].place.medium = (uint8_t)part->medium;
@@ -215,12 +224,16 @@ static void write_bounce(struct store_io *io)
         struct page_io *p = page_io_of(io);
         struct bounce_part part;
 
-        if (!page_port_find(p->port, p->bounce, true, &part)) {
-                page_io_no_room(io);
+        if (!page_port_find(p->port, io, p->bounce, &part)) {
+                if (part.medium == SPREAD_MOST)
+                        page_io_no_room(io);
+                else
+                        page_turn_wait(p, part.medium);
                 return;
         }
         p->run = part.pages;
         p->part = part.medium;
+        page_turn_begin(p->port, io, true, p->part);
         page_io_move(p, part.at, part.units, part.memory, p->port->buffer, on_packed_written);
 }
 

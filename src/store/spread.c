@@ -41,24 +41,32 @@ void spread_clear(struct spread *s)
         s->weights = 0;
 }
 
-static bool is_doubtful(const struct spread_part *p, uint64_t now)
+static bool is_doubtful(const struct spread *s, unsigned part, uint64_t now, const struct spread_view *view)
 {
-        return now < p->doubtful_until || medium_is_away(p->medium);
+        const struct spread_part *p = &s->part[part];
+
+        return now < p->doubtful_until || (view->slow >> part & 1) || medium_is_away(p->medium);
 }
 
 /* The one with most credit among those with room that were not tried; SPREAD_MOST: none. */
-static unsigned choose(const struct spread *s, uint32_t least, uint64_t now, unsigned tried)
+static unsigned choose(const struct spread *s, uint32_t least, uint64_t now, const struct spread_view *view,
+                       unsigned tried)
 {
+        bool best_is_doubtful = false;
         unsigned best = SPREAD_MOST;
 
         for (unsigned i = 0; i < s->n; i++) {
                 const struct spread_part *p = &s->part[i];
+                bool doubtful;
 
                 if (tried >> i & 1 || unit_map_available(p->map) < least)
                         continue;
-                if (best == SPREAD_MOST || is_doubtful(p, now) < is_doubtful(&s->part[best], now) ||
-                    (is_doubtful(p, now) == is_doubtful(&s->part[best], now) && p->credit > s->part[best].credit))
+                doubtful = is_doubtful(s, i, now, view);
+                if (best == SPREAD_MOST || doubtful < best_is_doubtful ||
+                    (doubtful == best_is_doubtful && p->credit > s->part[best].credit)) {
                         best = i;
+                        best_is_doubtful = doubtful;
+                }
         }
         return best;
 }
@@ -95,16 +103,19 @@ static bool let_go_until(struct spread *s, uint64_t now)
         return any;
 }
 
-static uint32_t alloc(struct spread *s, uint32_t units, uint32_t least, uint64_t now, unsigned *part, uint64_t *at)
+static uint32_t alloc(struct spread *s, uint32_t units, uint32_t least, uint64_t now, const struct spread_view *view,
+                      unsigned *part, uint64_t *at)
 {
         unsigned tried = 0;
 
         for (;;) {
-                unsigned i = choose(s, least, now, tried);
+                unsigned i = choose(s, least, now, view, tried);
                 uint32_t got;
 
-                if (i == SPREAD_MOST)
+                if (i == SPREAD_MOST || (view->held >> i & 1)) {
+                        *part = i;
                         return 0;
+                }
                 got = unit_map_alloc(s->part[i].map, units, at);
                 if (got >= least) {
                         charge(s, i, got);
@@ -116,14 +127,17 @@ static uint32_t alloc(struct spread *s, uint32_t units, uint32_t least, uint64_t
         }
 }
 
-uint32_t spread_alloc(struct spread *s, uint32_t units, uint32_t least, uint64_t now, unsigned *part, uint64_t *at)
+uint32_t spread_take(struct spread *s, uint32_t units, uint32_t least, uint64_t now, const struct spread_view *view,
+                     unsigned *part, uint64_t *at)
 {
+        static const struct spread_view nothing;
         uint32_t got;
 
+        view = view ? view : &nothing;
         let_go_until(s, now);
-        got = alloc(s, units, least, now, part, at);
-        if (got == 0 && let_go_until(s, UINT64_MAX))
-                got = alloc(s, units, least, now, part, at);
+        got = alloc(s, units, least, now, view, part, at);
+        if (got == 0 && *part == SPREAD_MOST && let_go_until(s, UINT64_MAX))
+                got = alloc(s, units, least, now, view, part, at);
         return got;
 }
 

@@ -2,6 +2,7 @@
 #ifndef STORE_SPREAD_H
 #define STORE_SPREAD_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #define SPREAD_MOST   8u    /* media */
@@ -60,12 +61,26 @@ struct spread_stats {
 /* Frees what spread_add() made. */
 void spread_clear(struct spread *s);
 
+/* What who asks for units knows of the media beyond that: bits, by number. */
+struct spread_view {
+        unsigned slow; /* they are as good as doubtful */
+        unsigned held; /* he has as much under way there as he may: when it is their turn, he waits */
+};
+
 /*
  * Takes up to `units` adjacent free units of one medium, `least` of them at least. Media get their shares by weight;
- * one that is full, or away, or doubtful at the time `now` (ns), is used when no other has room. Returns how many; 0:
- * there is no room.
+ * one that is full, or away, or doubtful at the time `now` (ns), or slow, is used when no other has room. Returns how
+ * many; 0: there is no room, and *part is SPREAD_MOST, or it is the turn of *part, which is held. view: NULL, none is.
  */
-uint32_t spread_alloc(struct spread *s, uint32_t units, uint32_t least, uint64_t now, unsigned *part, uint64_t *at);
+uint32_t spread_take(struct spread *s, uint32_t units, uint32_t least, uint64_t now, const struct spread_view *view,
+                     unsigned *part, uint64_t *at);
+
+/* The same, for who knows no more. */
+static inline uint32_t spread_alloc(struct spread *s, uint32_t units, uint32_t least, uint64_t now, unsigned *part,
+                                    uint64_t *at)
+{
+        return spread_take(s, units, least, now, NULL, part, at);
+}
 
 /* Gives units back. Those that are in doubt on their medium stay taken, for good. */
 void spread_free(struct spread *s, unsigned part, uint64_t at, uint32_t units);

@@ -30,6 +30,7 @@ struct store;
 struct store_port;
 struct store_io;
 struct store_owner;
+struct portions;
 
 /* Where the pages of a read came from: all of them from the store's memory, or some from a medium. */
 enum store_tier { STORE_DISK, STORE_MEMORY };
@@ -50,6 +51,7 @@ struct store_io {
         int buffer;                /* index of the registered buffer that holds memory, in the port's loop */
         void *memory;              /* page-aligned, pages * STORE_PAGE bytes */
         struct store_owner *owner; /* of a write: whose pages they are; NULL: they are kept as they are */
+        struct portions *room;     /* of a write: what its pages are taken from, for store_parts(); NULL: not bounded */
         enum store_tier tier;      /* of a read that has ended */
         struct store_io *next;     /* the store's, while it is queued */
         _Alignas(16) unsigned char private_[512]; /* the store's, while it is under way */
@@ -98,6 +100,8 @@ struct store_ops {
         uint64_t (*owner_ram)(struct store *store, struct store_owner *owner);
         bool (*owner_busy)(struct store *store, struct store_owner *owner);
         bool (*same)(struct store *store, store_loc loc, const void *page); /* NULL: it cannot tell */
+        unsigned (*parts)(const struct store *store);                       /* NULL: one, as the next */
+        uint32_t (*part)(struct store *store, store_loc loc, uint32_t n, unsigned *part);
 };
 
 /* Every kind of store begins with this. */
@@ -172,6 +176,26 @@ static inline bool store_can_compare(const struct store *s)
 static inline bool store_same(struct store *s, store_loc loc, const void *page)
 {
         return s->ops->same(s, loc, page);
+}
+
+/*
+ * A store has parts, of which one may hang while the others are well: who shares something among the I/O of all of them
+ * gives each a portion (portions.h).
+ *
+ * store_part(): how many of n adjacent locations that were written, from `loc` on, are in the same part; *part is its
+ * number, or store_parts() for what is in none of them. Any thread.
+ */
+static inline unsigned store_parts(const struct store *s)
+{
+        return s->ops->parts ? s->ops->parts(s) : 1;
+}
+
+static inline uint32_t store_part(struct store *s, store_loc loc, uint32_t n, unsigned *part)
+{
+        if (s->ops->part)
+                return s->ops->part(s, loc, n, part);
+        *part = 0;
+        return n;
 }
 
 static inline void store_stats(struct store *s, struct store_stats *out)

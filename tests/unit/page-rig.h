@@ -58,13 +58,14 @@ static enum medium_discard rig_discard = MEDIUM_DISCARD_AUTO;
 static inline struct store *rig_store_of(const struct page_store_config *config, unsigned n, uint64_t size,
                                          uint32_t unit)
 {
+        static const char *const names[8] = { "t0", "t1", "t2", "t3", "t4", "t5", "t6", "t7" };
         struct page_store_medium media[8];
         struct error e = { 0 };
         struct store *store = NULL;
 
         for (unsigned i = 0; i < n; i++) {
                 struct medium_file_config file = {
-                        .name = "t", .path = rig_path(i), .size = size, .unit = unit,
+                        .name = names[i], .path = rig_path(i), .size = size, .unit = unit,
                         .discard = rig_discard, .unlink_on_close = true
                 };
 
@@ -131,8 +132,9 @@ static inline unsigned char *rig_page(struct rig *rig, unsigned page)
         return rig->memory + (size_t)page * STORE_PAGE;
 }
 
-/* Starts an I/O between the store and the rig's memory from page `page` on. */
-static inline void io_start(struct rig *rig, struct io *io, bool write, store_loc loc, uint32_t pages, unsigned page)
+/* Starts an I/O between the store and the rig's memory from page `page` on; a write's room is as in struct store_io. */
+static inline void io_start_in(struct rig *rig, struct io *io, bool write, store_loc loc, uint32_t pages, unsigned page,
+                               struct portions *room)
 {
         ck_assert_uint_le(page + pages, MEMORY_PAGES);
         *io = (struct io){ .rig = rig };
@@ -142,11 +144,17 @@ static inline void io_start(struct rig *rig, struct io *io, bool write, store_lo
                                     .loc = loc,
                                     .buffer = rig->buffer,
                                     .memory = rig_page(rig, page),
-                                    .owner = write ? rig->owner : NULL };
+                                    .owner = write ? rig->owner : NULL,
+                                    .room = room };
         rig->pending++;
         rig->submitting = true;
         store_submit(rig->port, &io->io);
         rig->submitting = false;
+}
+
+static inline void io_start(struct rig *rig, struct io *io, bool write, store_loc loc, uint32_t pages, unsigned page)
+{
+        io_start_in(rig, io, write, loc, pages, page, NULL);
 }
 
 static inline void rig_wait(struct rig *rig)
