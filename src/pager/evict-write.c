@@ -8,6 +8,9 @@
  * taken out until they are written. For what the client may have counts what it has out, what is noted of pages that
  * have come back, which is given up first, and what is being written. A page that turns from one into the other takes
  * nothing.
+ *
+ * A write is no longer than what each part of the store is sure of (space.room), so that what the one does not end
+ * leaves slots for the others.
  */
 #include "pager/evict.h"
 
@@ -54,6 +57,8 @@ static uint32_t start(struct space *s, uint32_t first, uint32_t n)
                 evict_clean_forget(s, 0, PTABLE_END);
         if (swap_left(s) < n)
                 n = (uint32_t)swap_left(s);
+        if (n > s->room.each)
+                n = s->room.each;
         if (n == 0)
                 return 0;
         io = new_io(s);
@@ -74,7 +79,8 @@ static uint32_t start(struct space *s, uint32_t first, uint32_t n)
                         .loc = loc,
                         .buffer = s->slots_buffer,
                         .memory = s->slots + (uint64_t)first * VMPAGER_PAGE,
-                        .owner = s->owner },
+                        .owner = s->owner,
+                        .room = &s->room },
                 .space = s,
                 .first_slot = first,
         };

@@ -16,9 +16,6 @@
 /* Places on the way of a stream that are looked at for a window, at most: some of them are present. */
 #define LOOK_MOST (4 * READAHEAD_MOST)
 
-/* Of the fetches of a worker one in so many is kept for what is asked for. */
-#define ASKED_SHARE 4u
-
 /* Whether all that is noted of the client is what it is, and there is no shortage of anything. */
 static bool is_at_ease(const struct space *s)
 {
@@ -30,7 +27,7 @@ static bool is_at_ease(const struct space *s)
 static uint32_t most_now(const struct space *s, uint32_t wanted)
 {
         uint64_t room = budget_spare(&s->budget) / PAGE_SIZE_;
-        uint32_t fetches = s->pager->fetches.n_free, kept = s->pager->fetches.n / ASKED_SHARE;
+        uint32_t fetches = s->pager->fetches.n_free, kept = s->pager->fetches.n / FAULT_ASKED_SHARE;
 
         if (!is_at_ease(s) || fetches <= kept)
                 return 0;

@@ -34,25 +34,13 @@ static char *fetch_bytes(const struct pager *p, const struct fetch *fetch)
         return p->buffers + (uint64_t)fetch_number(p, fetch) * PAGE_SIZE_;
 }
 
-static void fetch_free(struct pager *p, struct fetch *fetch)
-{
-        fetch->space = NULL;
-        runs_give(&p->fetches, fetch_number(p, fetch));
-        if (!p->starved)
-                return;
-        p->starved = false;
-        for (struct space *s = p->spaces; s; s = s->next)
-                if (s->retry.head)
-                        s->port->ops->again(s->port);
-}
-
 /* The fetch is over, its page is not in the store any more. */
 static void fetch_end(struct space *s, struct fetch *fetch)
 {
         if (!bug(LOCATION_FREED_EARLY))
                 store_unref(s->pager->store, fetch->loc, 1);
         budget_unreserve(&s->budget, PAGE_SIZE_);
-        fetch_free(s->pager, fetch);
+        fault_fetch_free(s->pager, fetch);
 }
 
 /* The page is in the program now. */
@@ -65,7 +53,7 @@ static void fetch_given(struct space *s, struct fetch *fetch)
         else if (!bug(LOCATION_FREED_EARLY))
                 evict_clean_note(s, fetch->addr, fetch->loc);
         budget_unreserve(&s->budget, PAGE_SIZE_);
-        fetch_free(s->pager, fetch);
+        fault_fetch_free(s->pager, fetch);
 }
 
 /* The page stays in the store: the client has gone from under the installation, or nobody has asked for it. */
@@ -76,7 +64,7 @@ static void fetch_put_back(struct space *s, struct fetch *fetch)
         ptable_set(&s->table, fetch->addr, page_make(PAGE_STORED, 0, fetch->loc) | bare);
         fault_done_list(s, &fetch->faults, FAULT_DISK);
         budget_unreserve(&s->budget, PAGE_SIZE_);
-        fetch_free(s->pager, fetch);
+        fault_fetch_free(s->pager, fetch);
 }
 
 static void poison(struct space *s, struct fetch *fetch)

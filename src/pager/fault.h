@@ -23,6 +23,12 @@ void fault_fill(struct space *s, struct fault *f);
 /* Begins to read a page from the store, and others that are likely to be wanted. */
 void fault_fetch(struct space *s, struct fault *f);
 
+/* Of the fetches of a worker one in so many is kept for what is asked for. */
+#define FAULT_ASKED_SHARE 4u
+
+/* The fetch is over: another may have it. */
+void fault_fetch_free(struct pager *p, struct fetch *fetch);
+
 /* Begins the read of the pages of n fetches that follow each other, all set up. */
 void fault_fetch_submit(struct space *s, uint32_t number, uint32_t n);
 

@@ -15,6 +15,8 @@
 void pager_init(struct pager *p, struct store *store, struct store_port *port, const struct idle_ops *idle,
                 char *buffers, int buffers_index, const char *zeros)
 {
+        unsigned parts = store_parts(store);
+
         *p = (struct pager){
                 .store = store,
                 .store_port = port,
@@ -24,6 +26,8 @@ void pager_init(struct pager *p, struct store *store, struct store_port *port, c
                 .zeros = zeros,
         };
         runs_init(&p->fetches, PAGER_FETCHES);
+        /* What the store has in memory is like one part more. */
+        portions_init(&p->parts, PAGER_FETCHES, parts == 1 ? 1 : parts + 1);
 }
 
 int space_init(struct space *s, struct pager *pager, struct port *port, struct vmpager_ring *ring, uint32_t n_slots,
@@ -39,6 +43,7 @@ int space_init(struct space *s, struct pager *pager, struct port *port, struct v
         };
         fault_list_init(&s->stalled);
         fault_list_init(&s->retry);
+        portions_init(&s->room, n_slots, store_parts(pager->store));
         s->batch = calloc(VMPAGER_RING_BATCHES, sizeof(*s->batch));
         if (!s->batch || ring_slots_init(&s->ring_slots, n_slots) < 0 ||
             ptable_init(&s->table, table_memory, table_bytes) < 0 ||
@@ -81,8 +86,7 @@ void space_end(struct space *s)
         for (fetch = s->arrived; fetch; fetch = next) {
                 next = fetch->next;
                 store_unref(s->pager->store, fetch->loc, 1);
-                fetch->space = NULL;
-                runs_give(&s->pager->fetches, (uint32_t)(fetch - s->pager->fetch));
+                fault_fetch_free(s->pager, fetch);
         }
         s->arrived = NULL;
         DL_DELETE(s->pager->spaces, s);

@@ -20,6 +20,7 @@
 #include "model/budget.h"
 #include "model/clean.h"
 #include "model/order.h"
+#include "model/portions.h"
 #include "model/ptable.h"
 #include "model/readahead.h"
 #include "model/region.h"
@@ -59,6 +60,7 @@ struct fetch {
         struct space *space; /* NULL: the client went away meanwhile */
         uint64_t addr;
         store_loc loc;
+        uint32_t part;        /* of the store, as store_part() has it */
         bool dropped;         /* the page went away meanwhile (REMOVE, UNMAP) */
         bool arrived;         /* the bytes are here, their installation has to be tried again */
         bool asked;           /* a fault was about the page; else it was brought along */
@@ -84,7 +86,8 @@ struct pager {
         const char *zeros; /* PAGER_ZERO_BYTES */
         struct fetch fetch[PAGER_FETCHES];
         struct runs fetches;    /* the numbers of those that are in use */
-        bool starved;           /* a fault waits for a free fetch */
+        struct portions parts;  /* of them, by part of the store: one that hangs does not have all */
+        uint32_t starved;       /* parts whose fetch a fault waits for: bits */
         uint32_t readahead;     /* pages that are brought along at most; 0: none */
         bool store_is_low;      /* it has no room for what is only noted, see evict-clean.c */
         bool grow_when_full;    /* the store: clients go beyond their limits then, else faults at the limit wait */
@@ -169,6 +172,7 @@ struct space {
         struct streams streams;
         struct readahead readahead;
         struct ring_slots ring_slots;
+        struct portions room; /* of the slots, by part of the store that they are written to */
         struct space_stats stats;
         struct hist service; /* ns from the message being read to the page being there */
 

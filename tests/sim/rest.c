@@ -178,6 +178,9 @@ void rest_check(void)
                                  (unsigned long long)current->space.budget.reserved);
         }
         check_locations();
+        for (unsigned i = 0; i <= SIM_PARTS; i++)
+                if (world.pager.parts.has[i])
+                        sim_fail("%u fetches are of part %u, and nothing is fetched", world.pager.parts.has[i], i);
         if (world.pager.fetches.n_free != world.config.n_fetches)
                 sim_fail("%u of %u fetches are free, and nothing is fetched", world.pager.fetches.n_free,
                          world.config.n_fetches);

@@ -138,6 +138,24 @@ static void fake_stats(struct store *s, struct store_stats *out)
                 out->disk_bytes += world.refs[i] ? PAGE_SIZE_ : 0;
 }
 
+/* Two parts, of which one begins where the other ends, and some pages are in none. */
+static unsigned fake_parts(const struct store *s)
+{
+        (void)s;
+        return SIM_PARTS;
+}
+
+static uint32_t fake_part(struct store *s, store_loc loc, uint32_t n, unsigned *part)
+{
+        uint32_t left = SIM_PART_LOCS - loc % SIM_PART_LOCS;
+
+        (void)s;
+        if (world.refs[loc] == 0)
+                sim_fail("location %llu is not in use, and is looked for", (unsigned long long)loc);
+        *part = loc / SIM_PART_LOCS % (SIM_PARTS + 1);
+        return n < left ? n : left;
+}
+
 const struct store_ops sim_store_ops = {
         .alloc = fake_alloc,
         .ref = fake_ref,
@@ -145,4 +163,6 @@ const struct store_ops sim_store_ops = {
         .submit = fake_submit,
         .stats = fake_stats,
         .same = fake_same,
+        .parts = fake_parts,
+        .part = fake_part,
 };

@@ -147,6 +147,8 @@ static void begin(uint64_t seed)
         world.store_port.store = &world.store;
         pager_init(&world.pager, &world.store, &world.store_port, &idle_standby, buffers, -1, zeros);
         runs_init(&world.pager.fetches, world.config.n_fetches);
+        portions_init(&world.pager.parts, world.config.n_fetches > SIM_PARTS ? world.config.n_fetches : SIM_PARTS + 1,
+                      SIM_PARTS + 1);
         world.pager.readahead = world.config.readahead;
         world.pager.grow_when_full = world.config.beyond;
         life_first();

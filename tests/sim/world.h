@@ -17,14 +17,16 @@
 #include "pager/space.h"
 #include "random.h"
 
-#define SIM_CLIENTS  4u
-#define SIM_SLOTS    64u
-#define SIM_LOCS     512u /* enough for all pages of all clients */
-#define SIM_IOS      128u
-#define SIM_VERSIONS 65536u
-#define SIM_LIMIT    (UINT64_C(64) << 20)
-#define SIM_TAG      (UINT64_C(0x5e) << 56) /* in each content that a program wrote */
-#define SIM_GARBAGE  UINT64_C(0xbad0000000000000)
+#define SIM_CLIENTS   4u
+#define SIM_SLOTS     64u
+#define SIM_LOCS      512u /* enough for all pages of all clients */
+#define SIM_IOS       128u
+#define SIM_PARTS     2u /* of the store, and what is in none of them */
+#define SIM_PART_LOCS 24u
+#define SIM_VERSIONS  65536u
+#define SIM_LIMIT     (UINT64_C(64) << 20)
+#define SIM_TAG       (UINT64_C(0x5e) << 56) /* in each content that a program wrote */
+#define SIM_GARBAGE   UINT64_C(0xbad0000000000000)
 
 enum actor {
         ACTOR_THREADS, /* one of them */

@@ -83,13 +83,37 @@ const struct store_ops rig_comparing_store_ops = {
         .same = fake_same,
 };
 
-void rig_store_one(struct rig *r, int result)
+static unsigned fake_parts(const struct store *s)
 {
-        struct store_io *io = r->io[0];
+        (void)s;
+        return RIG_PARTS;
+}
+
+static uint32_t fake_part(struct store *s, store_loc loc, uint32_t n, unsigned *part)
+{
+        uint32_t left = RIG_PART_LOCS - loc % RIG_PART_LOCS;
+
+        ck_assert_uint_gt(of_store(s)->refs[loc], 0);
+        *part = loc / RIG_PART_LOCS < RIG_PARTS ? (unsigned)(loc / RIG_PART_LOCS) : RIG_PARTS;
+        return n < left ? n : left;
+}
+
+const struct store_ops rig_parted_store_ops = {
+        .alloc = fake_alloc,
+        .ref = fake_ref,
+        .unref = fake_unref,
+        .submit = fake_submit,
+        .parts = fake_parts,
+        .part = fake_part,
+};
+
+static void end_io(struct rig *r, unsigned which, int result)
+{
+        struct store_io *io = r->io[which];
         unsigned char *at;
 
-        ck_assert_uint_gt(r->n_ios, 0);
-        memmove(&r->io[0], &r->io[1], --r->n_ios * sizeof(r->io[0]));
+        r->n_ios--;
+        memmove(&r->io[which], &r->io[which + 1], (r->n_ios - which) * sizeof(r->io[0]));
         at = r->stored + io->loc * PAGE_SIZE_;
         for (uint32_t i = 0; i < io->pages; i++)
                 ck_assert_msg(r->refs[io->loc + i], "a location was freed while its I/O was under way");
@@ -98,6 +122,22 @@ void rig_store_one(struct rig *r, int result)
         else if (!io->write)
                 memset(io->memory, 0xee, io->pages * PAGE_SIZE_);
         io->done(io, result);
+}
+
+void rig_store_one(struct rig *r, int result)
+{
+        ck_assert_uint_gt(r->n_ios, 0);
+        end_io(r, 0, result);
+}
+
+bool rig_store_part(struct rig *r, unsigned part)
+{
+        for (unsigned i = 0; i < r->n_ios; i++)
+                if (r->io[i]->loc / RIG_PART_LOCS == part) {
+                        end_io(r, i, 0);
+                        return true;
+                }
+        return false;
 }
 
 void rig_store(struct rig *r, int result)

@@ -91,6 +91,11 @@ extern const struct port_ops rig_port_ops;
 extern const struct store_ops rig_store_ops;
 extern const struct store_ops rig_comparing_store_ops; /* that can tell what is in a location, see store_same() */
 
+/* That has RIG_PARTS parts, of RIG_PART_LOCS locations each; what is beyond is in none. */
+#define RIG_PARTS     2u
+#define RIG_PART_LOCS 256u
+extern const struct store_ops rig_parted_store_ops;
+
 /* A client with a limit, gated, all of its memory registered, nothing evicted, nothing under way. */
 struct rig *rig_new(void);
 
@@ -146,6 +151,7 @@ void rig_agent(struct rig *r);
 /* The store: ends all I/O that is under way, or the oldest one, with a result of 0 or a negative errno. */
 void rig_store(struct rig *r, int result);
 void rig_store_one(struct rig *r, int result);
+bool rig_store_part(struct rig *r, unsigned part); /* the oldest of a part, well; false: there is none */
 uint32_t rig_refs(const struct rig *r);
 
 enum page_state rig_state(const struct rig *r, unsigned page);

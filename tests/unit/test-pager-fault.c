@@ -136,6 +136,44 @@ START_TEST(test_starved)
 }
 END_TEST
 
+/* A part of the store hangs, and more pages of it are wanted than there are fetches: those of the other go on. */
+START_TEST(test_part_hangs)
+{
+        struct rig *r = rig_new();
+
+        r->store.ops = &rig_parted_store_ops;
+        runs_init(&r->pager.fetches, 96);
+        portions_init(&r->pager.parts, 96, RIG_PARTS + 1);
+        rig_put_many(r, 0, 400, 3);
+        rig_evict_to(r, 0, 400, PAGE_STORED);
+        for (unsigned page = 0; page < 400; page++)
+                ck_assert_uint_eq(page_loc(ptable_get(&r->space.table, rig_addr(page))), page);
+        for (unsigned page = 0; page < 400; page++)
+                rig_touch_as(r, page + 1, page, true);
+        rig_receive(r);
+        ck_assert_uint_eq(r->n_ios, portions_most(&r->pager.parts) + r->pager.parts.each);
+        for (unsigned turns = 0; rig_store_part(r, 1); turns++) {
+                ck_assert_uint_lt(turns, 1000);
+                if (r->again)
+                        rig_receive(r);
+        }
+        ck_assert(rig_holds_many(r, RIG_PART_LOCS, 400 - RIG_PART_LOCS, 3));
+        ck_assert_uint_eq(served(r, FAULT_DISK), 400 - RIG_PART_LOCS);
+        ck_assert_uint_eq(r->n_ios, portions_most(&r->pager.parts));
+        for (unsigned turns = 0; r->n_ios; turns++) {
+                ck_assert_uint_lt(turns, 1000);
+                rig_store_one(r, 0);
+                if (r->again)
+                        rig_receive(r);
+        }
+        ck_assert(rig_holds_many(r, 0, 400, 3));
+        ck_assert_uint_eq(served(r, FAULT_DISK), 400);
+        ck_assert_uint_eq(r->pager.fetches.n_free, 96);
+        ck_assert_uint_eq(rig_refs(r), 0);
+        rig_free(r);
+}
+END_TEST
+
 /* _i: where the bytes come from: zeros, the ring, the store */
 START_TEST(test_copy_eagain)
 {
@@ -373,6 +411,7 @@ int main(void)
         tcase_add_test(tc, test_run_stops);
         tcase_add_test(tc, test_merged);
         tcase_add_test(tc, test_starved);
+        tcase_add_test(tc, test_part_hangs);
         tcase_add_loop_test(tc, test_copy_eagain, 0, 3);
         tcase_add_test(tc, test_event_before_install);
         tcase_add_loop_test(tc, test_eexist, 0, 2);
