@@ -106,6 +106,37 @@ daemon_again() {
         daemon_start >/dev/null
 }
 
+# --- an NBD server ---------------------------------------------------------------------------------
+
+# shellcheck disable=SC2034 # for the tests
+SOCKET=$TESTDIR/nbd
+server_pid=
+
+skip_without_nbd() {
+        skip_without nbdkit
+        if "$VMPAGERD" --check --config /dev/stdin <<<$'[store s]\npath = nbd://host/' 2>&1 |
+                grep 'built without libnbd'; then
+                exit 77
+        fi
+}
+
+# server ARGUMENT...: starts nbdkit, and again with no arguments.
+server() {
+        [ $# = 0 ] || server_arguments=("$@")
+        rm -f "$SOCKET"
+        nbdkit -f -U "$SOCKET" "${server_arguments[@]}" >>nbdkit.log 2>&1 &
+        server_pid=$!
+        wait_for 10 test -S "$SOCKET"
+}
+
+server_kill() {
+        [ -n "$server_pid" ] || return 0
+        kill -KILL "$server_pid"
+        wait "$server_pid" || true
+        server_pid=
+}
+at_exit server_kill
+
 # --- devices and file systems --------------------------------------------------------------------
 
 # Sees to it that the next free loop device has a node, where nobody else does; prints nothing or the node made.

@@ -4,32 +4,10 @@
 # Pages on an NBD server: right bytes from one that is well, slow, or started again under its clients; SIGBUS and a line,
 # and no wrong byte, where it answers errors or is gone for good, and no harm to who does not need it.
 . "$(dirname "$0")/storage.sh"
-skip_without jq nbdkit "$PYTHON"
+skip_without jq "$PYTHON"
 cd "$TESTDIR"
 
-if "$VMPAGERD" --check --config /dev/stdin <<<$'[store s]\npath = nbd://host/' 2>&1 | grep 'built without libnbd'; then
-        exit 77
-fi
-
-SOCKET=$TESTDIR/nbd
-server_pid=
-
-# server ARGUMENT...: starts nbdkit, and again with no arguments.
-server() {
-        [ $# = 0 ] || server_arguments=("$@")
-        rm -f "$SOCKET"
-        nbdkit -f -U "$SOCKET" "${server_arguments[@]}" >>nbdkit.log 2>&1 &
-        server_pid=$!
-        wait_for 10 test -S "$SOCKET"
-}
-
-server_kill() {
-        [ -n "$server_pid" ] || return 0
-        kill -KILL "$server_pid"
-        wait "$server_pid" || true
-        server_pid=
-}
-at_exit server_kill
+skip_without_nbd
 
 # store LINE...: a daemon on the server, with further lines about the store.
 store() {
