@@ -2,8 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # timeout: 300
 # One of two stores hangs, an NBD server that is stopped: programs whose pages are on the other go on, reading and
-# writing, while those that need it wait; then it answers again, and no byte is lost. Then it goes for good: SIGBUS for
-# what was there and for nothing else, and what is written goes to the other.
+# writing, while those that need it wait; then it answers again, and no byte is lost.
 . "$(dirname "$0")/storage.sh"
 skip_without jq "$PYTHON"
 cd "$TESTDIR"
@@ -11,12 +10,13 @@ skip_without_nbd
 
 DISTANT="d1 d2 d3 d4 d5"
 
-# two LINE...: a daemon of one worker with two stores. All that is written goes to the second, as long as that answers.
+# two TIMEOUT LINE...: a daemon of one worker with two stores. All that is written goes to the second, as long as that
+# answers.
 two() {
         [ -z "$daemon_pid" ] || daemon_stop
         : >vmpagerd.log
-        daemon_config 512M 16M "weight = 1" "${@:2}" "[store far]" "path = nbd+unix:///?socket=$SOCKET" "weight = 1000" \
-                "timeout = $1"
+        daemon_config 512M 16M "weight = 1" "${@:2}" \
+                "[store far]" "path = nbd+unix:///?socket=$SOCKET" "weight = 1000" "timeout = $1"
         sed -i '/^state = /a workers = 1' vmpagerd.conf
         daemon_start >/dev/null
 }
@@ -61,7 +61,7 @@ for kept in "" "codec = lz4" "encrypt = yes"; do
         filled beside
         none_has_ended
         check_num "faults that wait" "$(waiting)" -ge 5
-        # What near and beside have written to the server before it was known to hang is there yet: who has none reads all.
+        # What was written to the server before it was known to hang is there: who has nothing there reads all.
         begin late f01dab1e
         filled late
         well late
