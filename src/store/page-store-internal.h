@@ -102,7 +102,14 @@ bool page_store_move(struct page_store *s, store_loc loc, const void *object, co
 /* Copies the places of n adjacent locations. */
 void page_store_look(struct page_store *s, store_loc first, uint32_t n, struct place *out);
 
-/* The port half of struct store_ops. */
+/* The owners' part of struct store_ops. */
+int page_owner_new(struct store *store, const struct store_owner_config *config, struct store_owner **out);
+void page_owner_free(struct store *store, struct store_owner *owner);
+void page_owner_limit(struct store *store, struct store_owner *owner, uint64_t bytes);
+uint64_t page_owner_ram(struct store *store, struct store_owner *owner);
+bool page_owner_busy(struct store *store, struct store_owner *owner);
+
+/* The ports' part of struct store_ops. */
 int page_port_open(struct store *store, struct loop *loop, struct store_port **out);
 void page_port_close(struct store_port *port);
 void page_port_submit(struct store_port *port, struct store_io *io);

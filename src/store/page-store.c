@@ -4,6 +4,7 @@
  * it was (checksum), and how many references it has (slot-map).
  *
  *   page-store   which locations are free, and which units of the media (spread)
+ *   page-owner   whose they are, and how they are written
  *   page-drain   which pages are moved, so that free units lie together (drain); page-move moves them
  *   page-discard which free units are discarded, now and then
  *   page-back    writes packed pages back that were kept in memory (ram)
@@ -275,63 +276,6 @@ static uint32_t page_store_part(struct store *store, store_loc loc, uint32_t n, 
         return i;
 }
 
-static int page_store_owner_new(struct store *store, const struct store_owner_config *config, struct store_owner **out)
-{
-        struct page_store *s = page_store_of(store);
-        struct store_owner *o;
-        int r;
-
-        if (!s->packs)
-                return 0;
-        o = calloc(1, sizeof(*o));
-        if (!o)
-                return -ENOMEM;
-        o->codec = config->codec;
-        o->sealed = config->sealed && s->keys;
-        r = o->sealed ? seal_key_new(s->keys, &o->key) : 0;
-        if (r == 0 && config->ram && s->ram) {
-                r = ram_owner_new(s->ram, 0, &o->ram);
-                if (r < 0 && o->sealed)
-                        seal_key_unref(s->keys, o->key, 1);
-        }
-        if (r < 0) {
-                free(o);
-                return r;
-        }
-        *out = o;
-        return 0;
-}
-
-static void page_store_owner_free(struct store *store, struct store_owner *o)
-{
-        assert(!o->back);
-        if (o->ram)
-                ram_owner_end(o->ram);
-        if (o->sealed)
-                seal_key_unref(page_store_of(store)->keys, o->key, 1);
-        free(o);
-}
-
-static void page_store_owner_limit(struct store *store, struct store_owner *o, uint64_t bytes)
-{
-        (void)store;
-        o->ram_limit = bytes;
-        if (o->ram)
-                ram_owner_limit(o->ram, bytes);
-}
-
-static uint64_t page_store_owner_ram(struct store *store, struct store_owner *o)
-{
-        (void)store;
-        return o->ram ? ram_owner_bytes(o->ram) : 0;
-}
-
-static bool page_store_owner_busy(struct store *store, struct store_owner *o)
-{
-        (void)store;
-        return o->back > 0;
-}
-
 /* Memory for a table that is touched where it is used: of a large store much may never be. The daemon's is locked. */
 static void *table_new(size_t bytes)
 {
@@ -387,11 +331,11 @@ static const struct store_ops page_store_ops = {
         .same = page_store_same,
         .parts = page_store_parts,
         .part = page_store_part,
-        .owner_new = page_store_owner_new,
-        .owner_free = page_store_owner_free,
-        .owner_limit = page_store_owner_limit,
-        .owner_ram = page_store_owner_ram,
-        .owner_busy = page_store_owner_busy,
+        .owner_new = page_owner_new,
+        .owner_free = page_owner_free,
+        .owner_limit = page_owner_limit,
+        .owner_ram = page_owner_ram,
+        .owner_busy = page_owner_busy,
 };
 
 static int make_seals(struct page_store *s)

@@ -29,7 +29,7 @@ filesystem sparse 160 ext3
 for policy in wait grow; do
         echo "--- sparse, on_full = $policy"
         said='client [0-9]+: the store is full: eviction waits'
-        [ $policy = wait ] || said='the store is full \(on_full = grow\): it has grown'
+        [ $policy = wait ] || said='the store is full, with on_full = grow: it has grown'
         daemon_again 128M "path = $TESTDIR/sparse/store" "on_full = $policy"
         check_num "KiB that the file has" "$(du -k sparse/store | cut -f 1)" -lt 1024
         check_match "the log" "$(cat vmpagerd.log)" "store main: the filesystem of .* cannot set its room aside"

@@ -70,5 +70,5 @@ daemon_start
 check_num "wrong pages" "$(value_of out wrong_pages)" -eq 0
 check_num "pages beyond the limit" "$(json stats.json '.clients[0].over_limit_pages')" -ge $((32 * 256))
 check_num "its peak" "$(json stats.json '.clients[0].peak_resident_bytes')" -ge $((80 << 20))
-check_match "the log" "$(cat vmpagerd.log)" 'the store is full \(on_full = grow\): it has grown [0-9]+ MiB beyond its limit'
+check_match "the log" "$(cat vmpagerd.log)" 'the store is full, with on_full = grow: it has grown [0-9]+ MiB beyond its limit'
 wait_for 10 store_empty

@@ -118,7 +118,7 @@ ended $((112 * 256))
 check_num "pages beyond the limit" "$(json stats.json '.clients[0].over_limit_pages')" -ge $((16 * 256))
 check_num "its peak" "$(json stats.json '.clients[0].peak_resident_bytes')" -ge $((48 << 20))
 said_once
-check_match "the log" "$(cat vmpagerd.log)" 'as much in the store as it may \(swap; on_full = grow\): it has grown [0-9]+ MiB'
+check_match "the log" "$(cat vmpagerd.log)" 'as much in the store as it may \(swap\), with on_full = grow: it has grown [0-9]+ MiB'
 
 echo "--- grow: children of a program that has as much there as it may"
 "${RUN[@]}" --limit 20M --swap 12M --stats stats.json "$HELPERS/fork-verify" 48 2 1 fork >out 2>err ||
