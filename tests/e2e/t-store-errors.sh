@@ -53,8 +53,8 @@ check_match "the log" "$(cat vmpagerd.log)" \
         'page 0x[0-9a-f]+ is lost: the store could not read location [0-9]+: error 5; the client gets SIGBUS'
 runs another 0
 
-echo "--- reads of many fail: only those that a page is read by alone cost one"
-with store-read=errno:EIOx25
+echo "--- reads of many fail: only those that a page is read by alone cost one, and most bring many by now"
+with store-read=errno:EIO@200x25
 echo | "${RUN[@]}" --limit 16M --stats many.json "$HELPERS/flipped" 64 5ca1ab1e >many.out ||
         fail "many: exit status $?: $(cat many.out)"
 cat many.out
