@@ -259,7 +259,7 @@ START_TEST(test_failed)
                 ck_assert_int_eq(loop_turn(rig.loop), 0);
         ck_assert_uint_eq(stats_of(&rig).discarding_bytes + stats_of(&rig).discarded_bytes, 0);
         use_all(&rig, 2);
-        ck_assert_uint_eq(log_count("store t: a discard has failed"), 1);
+        ck_assert_uint_eq(log_count("store t0: a discard has failed"), 1);
         rig_end(&rig);
 }
 END_TEST
