@@ -96,9 +96,24 @@ static struct json_object *client(const struct client_snapshot *c)
         return o;
 }
 
-static struct json_object *store(struct server *s)
+static struct json_object *part(const struct store_part_stats *p)
 {
         struct json_object *o = json_object_new_object();
+
+        json_object_object_add(o, "name", json_object_new_string(p->name));
+        put(o, "disk_bytes", p->bytes);
+        put(o, "disk_capacity_bytes", p->capacity_bytes);
+        put(o, "disk_read_bytes", p->read_bytes);
+        put(o, "disk_written_bytes", p->written_bytes);
+        put(o, "read_errors", p->read_errors);
+        put(o, "write_errors", p->write_errors);
+        json_object_object_add(o, "away", json_object_new_boolean(p->away));
+        return o;
+}
+
+static struct json_object *store(struct server *s)
+{
+        struct json_object *o = json_object_new_object(), *parts = json_object_new_array();
         struct store_stats st;
 
         store_stats(s->store, &st);
@@ -118,6 +133,9 @@ static struct json_object *store(struct server *s)
         put(o, "read_errors", st.read_errors);
         put(o, "write_errors", st.write_errors);
         put(o, "checksum_errors", st.checksum_errors);
+        for (unsigned i = 0; i < st.n_parts; i++)
+                json_object_array_add(parts, part(&st.part[i]));
+        json_object_object_add(o, "parts", parts);
         return o;
 }
 

@@ -214,12 +214,15 @@ static void page_store_stats(struct store *store, struct store_stats *out)
 {
         struct page_store *s = page_store_of(store);
         struct spread_stats disk;
+        struct store_part_stats part[SPREAD_MOST];
         struct ram_stats ram = { 0 };
 
         if (s->ram)
                 ram_stats(s->ram, &ram);
         pthread_mutex_lock(&s->lock);
         spread_stats(&s->spread, &disk);
+        for (unsigned i = 0; i < s->spread.n; i++)
+                spread_part_stats(&s->spread.part[i], &part[i]);
         pthread_mutex_unlock(&s->lock);
         *out = (struct store_stats){
                 .disk_capacity_bytes = disk.capacity_bytes,
@@ -242,7 +245,9 @@ static void page_store_stats(struct store *store, struct store_stats *out)
                 .read_errors = count_of(&s->reads.errors),
                 .write_errors = count_of(&s->writes.errors),
                 .checksum_errors = count_of(&s->mismatches),
+                .n_parts = s->spread.n,
         };
+        memcpy(out->part, part, s->spread.n * sizeof(*part));
 }
 
 static bool page_store_same(struct store *store, store_loc loc, const void *page)

@@ -215,25 +215,50 @@ uint64_t spread_available(const struct spread *s)
         return units;
 }
 
+static uint64_t count_of(const _Atomic uint64_t *counter)
+{
+        return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+void spread_part_stats(const struct spread_part *p, struct store_part_stats *out)
+{
+        const struct medium *m = p->medium;
+        struct unit_map_stats map;
+
+        unit_map_stats(p->map, &map);
+        *out = (struct store_part_stats){
+                .name = m->name,
+                .capacity_bytes = (map.units - p->retired) * m->unit,
+                .bytes = (map.units - spread_part_available(p) - map.closed - p->retired) * m->unit,
+                .read_bytes = count_of(&m->reads.bytes),
+                .written_bytes = count_of(&m->writes.bytes),
+                .read_errors = count_of(&m->reads.errors),
+                .write_errors = count_of(&m->writes.errors),
+                .away = medium_is_away(m),
+        };
+}
+
 void spread_stats(const struct spread *s, struct spread_stats *out)
 {
         *out = (struct spread_stats){ 0 };
         for (unsigned i = 0; i < s->n; i++) {
                 const struct spread_part *p = &s->part[i];
                 uint64_t unit = p->medium->unit;
+                struct store_part_stats part;
                 struct unit_map_stats map;
 
+                spread_part_stats(p, &part);
                 unit_map_stats(p->map, &map);
-                out->capacity_bytes += (map.units - p->retired) * unit;
-                out->used_bytes += (map.units - spread_part_available(p) - map.closed - p->retired) * unit;
+                out->capacity_bytes += part.capacity_bytes;
+                out->used_bytes += part.bytes;
                 out->retired_bytes += p->retired * unit;
                 out->long_bytes += map.long_units * unit;
                 out->runs += map.runs;
                 if (map.longest * unit > out->longest_bytes)
                         out->longest_bytes = map.longest * unit;
-                out->written_bytes += atomic_load_explicit(&p->medium->writes.bytes, memory_order_relaxed);
-                out->discarded_bytes += atomic_load_explicit(&p->medium->discards.bytes, memory_order_relaxed);
-                out->discard_errors += atomic_load_explicit(&p->medium->discards.errors, memory_order_relaxed);
+                out->written_bytes += part.written_bytes;
+                out->discarded_bytes += count_of(&p->medium->discards.bytes);
+                out->discard_errors += count_of(&p->medium->discards.errors);
                 out->discarding_bytes += p->discarding * unit;
         }
 }

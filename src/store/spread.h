@@ -5,8 +5,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SPREAD_MOST   8u    /* media */
-#define SPREAD_WEIGHT 1000u /* the largest weight */
+#include "store/store.h"
+
+#define SPREAD_MOST   STORE_PARTS_MOST /* media */
+#define SPREAD_WEIGHT 1000u            /* the largest weight */
 
 #define SPREAD_LONG_BYTES 65536u /* of a run of free units that is counted as a long one */
 
@@ -103,7 +105,8 @@ uint64_t spread_units(const struct spread *s);
 uint64_t spread_available(const struct spread *s);
 uint64_t spread_part_available(const struct spread_part *p);
 
-/* Reads some counters of each medium. */
+/* Reads some counters of each medium, for all of them together and for one alone. */
 void spread_stats(const struct spread *s, struct spread_stats *out);
+void spread_part_stats(const struct spread_part *p, struct store_part_stats *out);
 
 #endif

@@ -57,6 +57,17 @@ struct store_io {
         _Alignas(16) unsigned char private_[512]; /* the store's, while it is under way */
 };
 
+#define STORE_PARTS_MOST 8u
+
+/* One of the media of a store, as it stands for itself. */
+struct store_part_stats {
+        const char *name;                   /* of its section in the configuration; the store's */
+        uint64_t capacity_bytes, bytes;     /* as struct store_stats has them of all */
+        uint64_t read_bytes, written_bytes; /* since the start */
+        uint64_t read_errors, write_errors; /* I/Os that it failed, whether others then went well or not */
+        bool away;                          /* a server that is lost just now */
+};
+
 struct store_stats {
         uint64_t disk_capacity_bytes;     /* in use and free */
         uint64_t disk_bytes;              /* in use */
@@ -75,6 +86,8 @@ struct store_stats {
         uint64_t moved_pages; /* from one place of a medium to another, so that free space lies together */
         uint64_t read_errors, write_errors; /* I/Os that failed, at last */
         uint64_t checksum_errors;           /* pages that were read and were not what was written, retries included */
+        unsigned n_parts;
+        struct store_part_stats part[STORE_PARTS_MOST];
 };
 
 /* How the pages of an owner are kept. */

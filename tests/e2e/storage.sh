@@ -70,6 +70,11 @@ stored() {
         "$VMPAGERCTL" stats --json | jq -er ".store.$1"
 }
 
+# of_part NAME FIELD: of one of the files, devices and servers.
+of_part() {
+        "$VMPAGERCTL" stats --json | jq -er ".store.parts[] | select(.name == \"$1\") | .$2"
+}
+
 store_errors() {
         "$VMPAGERCTL" stats --json | jq -er '.store | .read_errors + .write_errors + .checksum_errors'
 }

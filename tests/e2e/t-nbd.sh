@@ -87,6 +87,7 @@ begin other 0ddba11
 wait_for 60 written 2000
 server_kill
 wait_for 60 is_lost
+check_eq "the server is away" "$(stored 'parts[0].away')" true
 server
 filled again
 filled other

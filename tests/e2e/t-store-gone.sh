@@ -40,6 +40,8 @@ goes() {
         check_num "read errors" "$(stored read_errors)" -ge "$gone"
         check_num "write errors" "$(stored write_errors)" -gt 0
         check_eq "checksum errors" "$(stored checksum_errors)" 0
+        check_num "reads that the one failed" "$(of_part far read_errors)" -gt 0
+        check_eq "I/Os that the other one failed" "$(of_part main 'read_errors + .write_errors')" 0
         says "page 0x[0-9a-f]+ is lost: the store could not read location [0-9]+: error $error; .* SIGBUS" ||
                 fail "no line says so: $(tail -n 5 vmpagerd.log)"
         check_num "lines that say so" "$(lost)" -lt "$gone"

@@ -248,6 +248,36 @@ START_TEST(test_discards)
 }
 END_TEST
 
+/* Each medium for itself: what it has, did and failed; what is in doubt of it is not its size any more. */
+START_TEST(test_parts)
+{
+        struct spread s = spread_of(2, 1000);
+        struct store_part_stats st;
+        unsigned part;
+        uint64_t at;
+
+        ck_assert_uint_eq(spread_alloc(&s, 10, 10, 0, &part, &at), 10);
+        medium[part].name = "b";
+        medium[part].reads.bytes = 1;
+        medium[part].reads.errors = 2;
+        medium[part].writes.bytes = 3;
+        medium[part].writes.errors = 4;
+        s.part[part].retired = 5;
+        spread_part_stats(&s.part[part], &st);
+        ck_assert_str_eq(st.name, "b");
+        ck_assert_uint_eq(st.bytes, 5 * 512);
+        ck_assert_uint_eq(st.capacity_bytes, 995 * 512);
+        ck_assert_uint_eq(st.read_bytes, 1);
+        ck_assert_uint_eq(st.read_errors, 2);
+        ck_assert_uint_eq(st.written_bytes, 3);
+        ck_assert_uint_eq(st.write_errors, 4);
+        ck_assert(!st.away);
+        spread_part_stats(&s.part[!part], &st);
+        ck_assert_uint_eq(st.bytes + st.read_bytes + st.read_errors + st.written_bytes + st.write_errors, 0);
+        spread_clear(&s);
+}
+END_TEST
+
 /* What counts as long is said in bytes. */
 START_TEST(test_long_runs)
 {
@@ -281,6 +311,7 @@ int main(void)
         tcase_add_test(tc, test_most);
         tcase_add_test(tc, test_stats);
         tcase_add_test(tc, test_discards);
+        tcase_add_test(tc, test_parts);
         tcase_add_test(tc, test_long_runs);
         return unit_run("spread", tc);
 }

@@ -115,6 +115,23 @@ START_TEST(test_nobody)
 }
 END_TEST
 
+/* Several files, devices and servers are shown one by one; one alone is the store. */
+START_TEST(test_parts)
+{
+        char *text = shown("{\"store\":{\"parts\":[{\"name\":\"a\",\"disk_bytes\":1048576,"
+                           "\"disk_capacity_bytes\":4194304,\"disk_read_bytes\":0,\"disk_written_bytes\":2048,"
+                           "\"read_errors\":0,\"write_errors\":0,\"away\":false},"
+                           "{\"name\":\"b\",\"disk_bytes\":0,\"read_errors\":3,\"write_errors\":4,\"away\":true}]}}");
+
+        ck_assert_shows(text, "a: 1M of 4M   read 0B   written 2K\n");
+        ck_assert_shows(text, "b: 0B of -   read -   written -   failed 3 reads, 4 writes   AWAY\n");
+        free(text);
+        text = shown("{\"store\":{\"parts\":[{\"name\":\"only\",\"disk_bytes\":1}]}}");
+        ck_assert_ptr_null(strstr(text, "only"));
+        free(text);
+}
+END_TEST
+
 int main(void)
 {
         TCase *tc = tcase_create("stats-print");
@@ -125,5 +142,6 @@ int main(void)
         tcase_add_test(tc, test_lost_and_unlimited);
         tcase_add_test(tc, test_swap);
         tcase_add_test(tc, test_nobody);
+        tcase_add_test(tc, test_parts);
         return unit_run("stats-print", tc);
 }

@@ -144,6 +144,25 @@ static void print_space(FILE *to, struct json_object *store)
         fputc('\n', to);
 }
 
+/* Where there are several, each of them, and what it has failed. */
+static void print_parts(FILE *to, struct json_object *store)
+{
+        struct json_object *parts = member(store, "parts");
+        size_t n = json_object_is_type(parts, json_type_array) ? json_object_array_length(parts) : 0;
+
+        for (size_t i = 0; n > 1 && i < n; i++) {
+                struct json_object *p = json_object_array_get_idx(parts, i), *away = member(p, "away");
+                uint64_t reads = 0, writes = 0;
+
+                fprintf(to, "         %s: %s of %s   read %s   written %s", string(p, "name").s,
+                        bytes(p, "disk_bytes").s, bytes(p, "disk_capacity_bytes").s, bytes(p, "disk_read_bytes").s,
+                        bytes(p, "disk_written_bytes").s);
+                if (number(p, "read_errors", &reads) && number(p, "write_errors", &writes) && reads + writes)
+                        fprintf(to, "   failed %" PRIu64 " reads, %" PRIu64 " writes", reads, writes);
+                fputs(json_object_get_boolean(away) ? "   AWAY\n" : "\n", to);
+        }
+}
+
 static void print_store(FILE *to, struct json_object *store)
 {
         uint64_t used, capacity, retired, reads, writes, checksums;
@@ -153,6 +172,7 @@ static void print_store(FILE *to, struct json_object *store)
                 fprintf(to, " (%s)", share(used, capacity).s);
         fprintf(to, "   ram %s\n", bytes(store, "ram_bytes").s);
         print_space(to, store);
+        print_parts(to, store);
         if (number(store, "disk_retired_bytes", &retired) && retired)
                 fprintf(to, "         %s are not used again: a server that was lost may still write there\n",
                         bytes(store, "disk_retired_bytes").s);
